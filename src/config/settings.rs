@@ -1,0 +1,353 @@
+//! What a relay was told to do, after parsing: every value here is valid and in its final unit.
+//!
+//! Files are named here, never read: certificates belong to `tls`, policies to `policy`. The defaults are the
+//! ones that `config/fingerpost.yaml` documents.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::names::{Hostname, Zone};
+
+/// Everything one generation is made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The name under which other gateways and `zuul-web` reach this relay; the machine's FQDN unless set.
+    pub hostname: Hostname,
+    /// The zone this relay serves; `None` outside of every zone.
+    pub zone: Option<Zone>,
+    /// At least one, each with a name of its own.
+    pub listeners: Vec<Listener>,
+    /// Whether and how the relay is announced as a `fingergw` component.
+    pub registration: Registration,
+    /// Where builds and components are known from.
+    pub registry: Registry,
+    /// The Lua that decides, and what it may use.
+    pub policy: Policy,
+    /// How targets are dialled.
+    pub upstream: Upstream,
+    /// How bytes are moved.
+    pub stream: Stream,
+    /// The monitoring port; `None` leaves it closed.
+    pub monitoring: Option<Monitoring>,
+    /// What is written to standard error, and how.
+    pub log: Log,
+    /// The process as its surroundings see it.
+    pub process: Process,
+}
+
+/// One socket that viewers connect to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// What policies, metrics and logs call it.
+    pub name: String,
+    /// Where it is bound; `[::]` serves IPv4 too.
+    pub address: ListenAddress,
+    /// `None` serves plain TCP.
+    pub tls: Option<ServerTls>,
+    /// Longest wait for a TLS handshake, PROXY header included.
+    pub handshake_timeout: Duration,
+    /// Longest wait for the request line, counted from the end of the handshake.
+    pub request_timeout: Duration,
+    /// Streams at one time, all viewers together.
+    pub max_connections: usize,
+    /// Streams at one time from one client address.
+    pub max_connections_per_address: usize,
+    /// Peers whose PROXY protocol header is required and believed; nobody else's is.
+    pub proxy_protocol_from: Vec<Network>,
+}
+
+/// Where a listener's socket comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// Bound by the relay itself.
+    Bind(SocketAddr),
+    /// Passed by systemd under this `FileDescriptorName` (or index, as text).
+    Systemd(String),
+}
+
+/// A range of addresses in CIDR notation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// The first address of the range.
+    pub address: IpAddr,
+    /// How many leading bits count: at most 32 for IPv4, 128 for IPv6.
+    pub prefix: u8,
+}
+
+/// TLS as a server speaks it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTls {
+    /// At least one; the first answers when the viewer names no server or an unknown one.
+    pub certificates: Vec<KeyPairFiles>,
+    /// Refuse viewers that name a server for which no certificate is configured.
+    pub require_known_server_name: bool,
+    /// Whether viewers must show a certificate.
+    pub client_certificates: ClientCertificates,
+    /// The lowest version spoken.
+    pub min_version: TlsVersion,
+}
+
+/// What is asked of viewers before they may speak.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// Nothing.
+    None,
+    /// A certificate is checked if shown.
+    Optional(Trust),
+    /// No stream without a valid certificate.
+    Required(Trust),
+}
+
+/// Whom a TLS peer's certificate must come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trust {
+    /// PEM bundle of CA certificates.
+    pub ca: PathBuf,
+    /// PEM bundle of revocation lists; an expired list is an error at load and a refusal later.
+    pub crl: Option<PathBuf>,
+    /// Accept a leaf of X.509 version 1 that a CA of `ca` signed directly. Zuul's own tools make such.
+    pub version1_certificates: bool,
+}
+
+/// A certificate chain with its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPairFiles {
+    /// PEM, leaf first.
+    pub cert: PathBuf,
+    /// PEM: PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// TLS as a client speaks it: towards executors, other gateways and ZooKeeper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientTls {
+    /// Shown when the server asks for a certificate.
+    pub identity: Option<KeyPairFiles>,
+    /// Whom the server's certificate must come from.
+    pub trust: Trust,
+    /// Check the server's name: against its alternative names, or its common name where it has none.
+    pub verify_hostnames: bool,
+}
+
+/// The lowest TLS version of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    V1_2,
+    /// TLS 1.3.
+    V1_3,
+}
+
+/// How the relay appears in ZooKeeper to the rest of Zuul.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Announce the relay at all; needs a ZooKeeper registry.
+    pub enabled: bool,
+    /// The listener that others are told to dial; the first one unless named.
+    pub listener: Option<String>,
+    /// The port that others are told to dial, where NAT or a route makes it another than the listener's.
+    pub public_port: Option<u16>,
+}
+
+/// Where builds and components are known from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registry {
+    /// Zuul's ZooKeeper, mirrored by watches.
+    ZooKeeper(ZooKeeper),
+    /// A YAML file, read again when it changes.
+    File(PathBuf),
+}
+
+/// How ZooKeeper is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZooKeeper {
+    /// Tried in random order.
+    pub hosts: Vec<HostPort>,
+    /// Prefix of every path, without a trailing slash; empty for none.
+    pub chroot: String,
+    /// `None` speaks plain TCP, which Zuul itself never does.
+    pub tls: Option<ClientTls>,
+    /// Asked for; the server may grant less.
+    pub session_timeout: Duration,
+    /// Longest wait for one server to answer, and for one direct read.
+    pub request_timeout: Duration,
+}
+
+/// A server's name or address, with its port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostPort {
+    /// A DNS name or an address; IPv6 without brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+/// The Lua that decides, and what one call of it may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// `None` is the built-in default: Zuul's own routing.
+    pub file: Option<PathBuf>,
+    /// Longest time of one decision.
+    pub time_limit: Duration,
+    /// Memory of one engine, in bytes; there is one engine a worker thread.
+    pub memory_limit: usize,
+}
+
+/// How targets are dialled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Longest wait for a target's TCP connection, name resolution included.
+    pub connect_timeout: Duration,
+    /// Longest wait for a target's TLS handshake.
+    pub handshake_timeout: Duration,
+    /// How long a target that failed is tried after those that did not.
+    pub retry_failed_after: Duration,
+    /// Head start of one address family over the other (RFC 8305).
+    pub happy_eyeballs_delay: Duration,
+    /// Used towards gateways that say `use_ssl`, and wherever a policy asks for TLS.
+    pub tls: Option<ClientTls>,
+}
+
+/// How bytes are moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// A viewer that takes no byte for this long, with bytes waiting for it, is cut.
+    pub viewer_stall_timeout: Duration,
+    /// After a viewer stopped sending and nothing reached it since: how long until it counts as gone.
+    pub half_close_grace: Duration,
+    /// Silence after which a peer is probed by TCP keepalive.
+    pub keepalive_idle: Duration,
+    /// Time between two probes, and the longest that sent bytes stay unacknowledged, in probes of this length.
+    pub keepalive_interval: Duration,
+    /// Unanswered probes after which a peer counts as gone.
+    pub keepalive_probes: u32,
+    /// How long streams may go on after a stop was asked for.
+    pub drain_timeout: Duration,
+}
+
+/// The monitoring port: metrics and health over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Monitoring {
+    /// Where it is bound.
+    pub address: SocketAddr,
+}
+
+/// What is written to standard error, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A `tracing` filter, such as `info` or `fingerpost=debug`.
+    pub level: String,
+    /// One line of text or one JSON object an event.
+    pub format: LogFormat,
+    /// Write one record when a stream ends.
+    pub records: bool,
+}
+
+/// The shape of log lines and records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// The process as its surroundings see it. None of it changes without a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Become this user once everything is bound and read that needs root.
+    pub user: Option<String>,
+    /// Takes `stop`, `pause`, `unpause` and `reload`, a line each.
+    pub command_socket: Option<PathBuf>,
+    /// Holds the process id while the relay runs.
+    pub pid_file: Option<PathBuf>,
+    /// Threads that serve streams; one a core unless set.
+    pub workers: Option<usize>,
+}
+
+impl Network {
+    /// Says whether `address` lies in this range. IPv4 addresses mapped into IPv6 count as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address.to_canonical(), address.to_canonical()) {
+            (IpAddr::V4(net), IpAddr::V4(addr)) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                (net.to_bits() ^ addr.to_bits()) & mask == 0
+            }
+            (IpAddr::V6(net), IpAddr::V6(addr)) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                (net.to_bits() ^ addr.to_bits()) & mask == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { file: None, time_limit: Duration::from_millis(50), memory_limit: 16 << 20 }
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(5),
+            retry_failed_after: Duration::from_secs(30),
+            happy_eyeballs_delay: Duration::from_millis(250),
+            tls: None,
+        }
+    }
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self {
+            viewer_stall_timeout: Duration::from_secs(300),
+            half_close_grace: Duration::from_secs(5),
+            keepalive_idle: Duration::from_secs(10),
+            keepalive_interval: Duration::from_secs(5),
+            keepalive_probes: 3,
+            drain_timeout: Duration::from_secs(3600),
+        }
+    }
+}
+
+impl Default for Registration {
+    fn default() -> Self {
+        Self { enabled: true, listener: None, public_port: None }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text, records: true }
+    }
+}
+
+impl Listener {
+    /// A plain listener with the default limits and deadlines.
+    pub fn plain(name: &str, address: SocketAddr) -> Self {
+        Self {
+            name: name.to_owned(),
+            address: ListenAddress::Bind(address),
+            tls: None,
+            handshake_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(10),
+            max_connections: 10_000,
+            max_connections_per_address: 1_000,
+            proxy_protocol_from: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Fingerpost, a programmable relay for the live build logs of the CI system Zuul.
+
+pub mod config;
+pub mod fault;
+pub mod metrics;
+pub mod names;
+pub mod registry;
+pub mod route;
+pub mod tasks;
+pub mod tls;
+pub mod transport;

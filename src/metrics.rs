@@ -1,0 +1,225 @@
+//! Every number the relay keeps of itself, in the OpenMetrics text format. Counters live as long as the process:
+//! no reload touches them. All label sets are closed: nothing that a viewer sends becomes a label.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry as Encoder;
+
+/// All metrics, and their text.
+#[derive(Debug)]
+pub struct Metrics {
+    encoder: Encoder,
+    /// Streams and their bytes.
+    pub streams: Streams,
+    /// Connections before they became streams.
+    pub listeners: Listeners,
+    /// What is known of builds, and how well.
+    pub registry: Registry,
+    /// Decisions.
+    pub policy: Policy,
+    /// Targets dialled.
+    pub upstream: Upstream,
+    /// Generations loaded or refused.
+    pub reloads: Reloads,
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Ending {
+    /// The configured listener's name.
+    pub listener: String,
+    /// `complete`, `refused`, or a fault's label.
+    pub ending: &'static str,
+    /// Whose fault it was.
+    pub blame: &'static str,
+}
+
+/// One label: a configured listener.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByListener {
+    /// The configured listener's name.
+    pub listener: String,
+}
+
+/// Why a connection was turned away before it was served.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Turned {
+    /// The configured listener's name.
+    pub listener: String,
+    /// `listener_full`, `address_full`, `accept_error`.
+    pub reason: &'static str,
+}
+
+/// One label: a reason out of a closed set.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByReason {
+    /// The reason.
+    pub reason: &'static str,
+}
+
+/// A target that was dialled, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Dialled {
+    /// `direct` or `gateway`.
+    pub kind: &'static str,
+    /// `connected`, or the reason it was not: `resolve`, `connect`, `connect_timeout`, `handshake`,
+    /// `handshake_timeout`, `itself`.
+    pub result: &'static str,
+}
+
+/// What was reloaded, and whether it took effect.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reload {
+    /// `applied` or `refused`.
+    pub result: &'static str,
+}
+
+/// Streams and their bytes.
+#[derive(Debug, Clone, Default)]
+pub struct Streams {
+    /// Streams that are open now.
+    pub open: Family<ByListener, Gauge>,
+    /// Streams that ended.
+    pub ended: Family<Ending, Counter>,
+    /// Bytes of logs carried to viewers.
+    pub bytes: Family<ByListener, Counter>,
+    /// Bulk transfers that went over to splice(2).
+    pub spliced: Counter,
+}
+
+/// Connections before they became streams.
+#[derive(Debug, Clone, Default)]
+pub struct Listeners {
+    /// Connections accepted.
+    pub accepted: Family<ByListener, Counter>,
+    /// Connections turned away.
+    pub turned_away: Family<Turned, Counter>,
+}
+
+/// What is known of builds, and how well.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    /// Builds in the mirror.
+    pub builds: Gauge,
+    /// Gateways in the mirror.
+    pub gateways: Gauge,
+    /// 1 while the mirror follows its source, 0 while it does not.
+    pub live: Gauge,
+    /// Znodes or entries that could not be used: `not_json`, `too_large`, `bad_field`, `bad_name`.
+    pub malformed: Family<ByReason, Counter>,
+    /// Builds read directly because the mirror did not know enough: `found`, `missing`, `failed`.
+    pub direct_reads: Family<ByReason, Counter>,
+    /// ZooKeeper sessions begun.
+    pub sessions: Counter,
+    /// Times that the source was lost.
+    pub disconnects: Counter,
+}
+
+/// Decisions.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// Decisions made: `routed`, `refused`, `failed`.
+    pub decisions: Family<ByReason, Counter>,
+    /// Decisions that failed: `time`, `memory`, `error`, `bad_route`.
+    pub failures: Family<ByReason, Counter>,
+}
+
+/// Targets dialled.
+#[derive(Debug, Clone, Default)]
+pub struct Upstream {
+    /// Every attempt.
+    pub dialled: Family<Dialled, Counter>,
+}
+
+/// Generations loaded or refused.
+#[derive(Debug, Clone, Default)]
+pub struct Reloads {
+    /// Reloads that were tried.
+    pub reloads: Family<Reload, Counter>,
+    /// The number of the generation that serves now.
+    pub generation: Gauge,
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    pub fn new() -> Arc<Self> {
+        let mut metrics = Self {
+            encoder: Encoder::with_prefix("fingerpost"),
+            streams: Streams::default(),
+            listeners: Listeners::default(),
+            registry: Registry::default(),
+            policy: Policy::default(),
+            upstream: Upstream::default(),
+            reloads: Reloads::default(),
+        };
+        metrics.register_traffic();
+        metrics.register_state();
+        Arc::new(metrics)
+    }
+
+    /// All metrics as text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail; an encoder error would leave what was written before it.
+        let _written = encode(&mut text, &self.encoder);
+        text
+    }
+
+    fn register_traffic(&mut self) {
+        add(&mut self.encoder, "streams_open", "Streams that are open now", &self.streams.open);
+        add(&mut self.encoder, "streams_ended", "Streams that ended, by how and whose fault", &self.streams.ended);
+        add(&mut self.encoder, "stream_bytes", "Bytes of logs carried to viewers", &self.streams.bytes);
+        add(&mut self.encoder, "streams_spliced", "Bulk transfers that used splice(2)", &self.streams.spliced);
+        add(&mut self.encoder, "connections_accepted", "Connections accepted", &self.listeners.accepted);
+        add(
+            &mut self.encoder,
+            "connections_turned_away",
+            "Connections refused by a limit",
+            &self.listeners.turned_away,
+        );
+        add(&mut self.encoder, "targets_dialled", "Attempts to reach a target", &self.upstream.dialled);
+    }
+
+    fn register_state(&mut self) {
+        add(&mut self.encoder, "registry_builds", "Builds in the mirror", &self.registry.builds);
+        add(&mut self.encoder, "registry_gateways", "Gateways in the mirror", &self.registry.gateways);
+        add(&mut self.encoder, "registry_live", "1 while the mirror follows its source", &self.registry.live);
+        add(&mut self.encoder, "registry_malformed", "Entries that could not be used", &self.registry.malformed);
+        add(&mut self.encoder, "registry_direct_reads", "Builds read past the mirror", &self.registry.direct_reads);
+        add(&mut self.encoder, "registry_sessions", "ZooKeeper sessions begun", &self.registry.sessions);
+        add(&mut self.encoder, "registry_disconnects", "Times the source was lost", &self.registry.disconnects);
+        add(&mut self.encoder, "policy_decisions", "Decisions made", &self.policy.decisions);
+        add(&mut self.encoder, "policy_failures", "Decisions that failed, by reason", &self.policy.failures);
+        add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.reloads);
+        add(&mut self.encoder, "generation", "The generation that serves now", &self.reloads.generation);
+    }
+}
+
+fn add<M>(encoder: &mut Encoder, name: &str, help: &str, metric: &M)
+where
+    M: Clone + EncodeMetric + std::fmt::Debug + Send + Sync + 'static,
+{
+    encoder.register(name, help, metric.clone());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_appear_with_their_labels() {
+        let metrics = Metrics::new();
+        let ending = Ending { listener: "finger".to_owned(), ending: "complete", blame: "nobody" };
+        metrics.streams.ended.get_or_create(&ending).inc();
+        let text = metrics.text();
+        assert!(
+            text.contains(r#"fingerpost_streams_ended_total{listener="finger",ending="complete",blame="nobody"} 1"#),
+            "{text}"
+        );
+    }
+}
