@@ -110,7 +110,8 @@ pub struct Registry {
     pub gateways: Gauge,
     /// 1 while the mirror follows its source, 0 while it does not.
     pub live: Gauge,
-    /// Znodes or entries that could not be used: `not_json`, `too_large`, `bad_field`, `bad_name`.
+    /// Znodes or entries that could not be used: `not_json`, `too_large`, `bad_field`, `bad_name`,
+    /// `unreadable`.
     pub malformed: Family<ByReason, Counter>,
     /// Builds read directly because the mirror did not know enough: `found`, `missing`, `failed`.
     pub direct_reads: Family<ByReason, Counter>,
