@@ -1,188 +1,26 @@
-//! The registry and the registration against a real ZooKeeper, plain and TLS: what is there is known, what is away is
-//! waited for by nobody, and what is broken harms nothing else.
+//! The registry against a real ZooKeeper, plain and TLS: what is there is known, what is away is waited for by nobody,
+//! and what is broken harms nothing else.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "what does not hold ends the test, also where plain and TLS share it"
+)]
 
 mod support;
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use fingerpost::config::settings::{ClientTls, HostPort, KeyPairFiles, Trust, ZooKeeper as Settings};
+use fingerpost::config::settings::{ClientTls, KeyPairFiles, ZooKeeper as Settings};
 use fingerpost::metrics::{ByReason, Registry as Metrics};
-use fingerpost::names::{BuildId, Hostname, Zone};
-use fingerpost::registry::{Announcement, Build, Freshness, Registration, Registry, Snapshot, State, Unavailable};
+use fingerpost::registry::{Freshness, Registration, Registry, Snapshot, State, Unavailable};
 use fingerpost::tasks::Tasks;
 use fingerpost::tls;
-use serde_json::{Value, json};
+use support::authority::Authority;
+use support::site::*;
 use support::zookeeper::ZooKeeper;
 use tokio::time::timeout;
-use zookeeper_client::{Acls, Client, CreateMode, CreateOptions};
-
-/// Longest wait for anything that must happen, on a busy computer.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-const UNZONED: &str = "/zuul/executor/unzoned/requests";
-
-/// A ZooKeeper, a hand that writes to it, and the registry under test.
-struct Site {
-    server: ZooKeeper,
-    hand: Client,
-    registry: Registry,
-    metrics: Metrics,
-    tasks: Tasks,
-}
-
-impl Site {
-    async fn plain() -> Self {
-        Self::on(ZooKeeper::plain().await, false).await
-    }
-
-    async fn with_tls() -> Self {
-        Self::on(ZooKeeper::with_tls().await, true).await
-    }
-
-    async fn on(server: ZooKeeper, tls: bool) -> Self {
-        let hand = Client::connect(&server.hosts()).await.unwrap();
-        let (metrics, tasks) = (Metrics::default(), Tasks::new());
-        let registry = registry(&server, tls, &metrics, &tasks);
-        Self { server, hand, registry, metrics, tasks }
-    }
-
-    async fn restart(&mut self) {
-        self.server.start().await;
-        self.hand = Client::connect(&self.server.hosts()).await.unwrap();
-    }
-
-    async fn put(&self, path: &str, data: &[u8]) {
-        let (parent, _) = path.rsplit_once('/').unwrap();
-        self.hand.mkdir(parent, &persistent()).await.unwrap();
-        self.hand.create(path, data, &persistent()).await.unwrap();
-    }
-
-    async fn set(&self, path: &str, data: &[u8]) {
-        self.hand.set_data(path, data, None).await.unwrap();
-    }
-
-    async fn delete(&self, path: &str) {
-        self.hand.delete(path, None).await.unwrap();
-    }
-
-    /// Waits for a snapshot that is as `expected`.
-    async fn until(&self, expected: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
-        until(&self.registry, expected).await
-    }
-
-    /// All our gateways' znodes, by name.
-    async fn gateways(&self) -> Vec<(String, Value)> {
-        let parent = "/zuul/components/fingergw";
-        let mut gateways = Vec::new();
-        for name in self.hand.list_children(parent).await.unwrap() {
-            let (data, stat) = self.hand.get_data(&format!("{parent}/{name}")).await.unwrap();
-            assert_ne!(stat.ephemeral_owner, 0, "a gateway goes with its session");
-            gateways.push((name, serde_json::from_slice(&data).unwrap()));
-        }
-        gateways
-    }
-
-    /// Waits until the mirror shows one gateway only, in `state`, and gives its znode.
-    async fn gateway(&self, state: State) -> (String, Value) {
-        self.until(|now| live(now) && now.components.gateways.iter().map(|gateway| gateway.state).eq([state])).await;
-        let mut gateways = self.gateways().await;
-        assert_eq!(gateways.len(), 1, "{gateways:?}");
-        gateways.remove(0)
-    }
-}
-
-fn registry(server: &ZooKeeper, tls: bool, metrics: &Metrics, tasks: &Tasks) -> Registry {
-    let (address, tls) = if tls {
-        let site = server.tls();
-        let files = KeyPairFiles { cert: site.client.cert.clone(), key: site.client.key.clone() };
-        let trust = Trust { ca: site.authority.ca(), crl: None, version1_certificates: false };
-        (site.address, Some(ClientTls { identity: Some(files), trust, verify_hostnames: false }))
-    } else {
-        (server.address(), None)
-    };
-    let host = HostPort { host: address.ip().to_string(), port: address.port() };
-    let client = tls.as_ref().map(|tls| tls::Client::load(tls).unwrap());
-    let settings = Settings {
-        hosts: vec![host],
-        chroot: String::new(),
-        tls,
-        session_timeout: Duration::from_secs(4),
-        request_timeout: Duration::from_secs(5),
-    };
-    Registry::zookeeper(&settings, client, metrics.clone(), tasks)
-}
-
-async fn until(registry: &Registry, expected: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
-    let mut changes = registry.changes();
-    let waiting = async {
-        loop {
-            let snapshot = registry.snapshot();
-            if expected(&snapshot) {
-                return snapshot;
-            }
-            changes.changed().await.unwrap();
-        }
-    };
-    match timeout(PATIENCE, waiting).await {
-        Ok(snapshot) => snapshot,
-        Err(_elapsed) => panic!("never became as expected: {:?}", registry.snapshot()),
-    }
-}
-
-fn persistent() -> CreateOptions<'static> {
-    CreateMode::Persistent.with_acls(Acls::anyone_all())
-}
-
-fn live(snapshot: &Snapshot) -> bool {
-    snapshot.freshness == Freshness::Live
-}
-
-fn stale(snapshot: &Snapshot) -> bool {
-    matches!(snapshot.freshness, Freshness::StaleSince(_))
-}
-
-fn id(number: u32) -> BuildId {
-    BuildId::parse(&format!("{number:032x}")).unwrap()
-}
-
-fn zone(name: &str) -> Zone {
-    Zone::parse(name).unwrap()
-}
-
-fn build(number: u32) -> String {
-    format!("{UNZONED}/{}", id(number))
-}
-
-fn zoned(name: &str, number: u32) -> String {
-    format!("/zuul/executor/zones/{name}/requests/{}", id(number))
-}
-
-fn waiting() -> Vec<u8> {
-    json!({"tenant_name": "acme", "state": "requested", "worker_info": null}).to_string().into_bytes()
-}
-
-fn running(host: &str) -> Vec<u8> {
-    let worker = json!({"hostname": host, "log_port": 7900, "zone": null});
-    json!({"tenant_name": "acme", "state": "running", "worker_info": worker}).to_string().into_bytes()
-}
-
-fn host(build: &Build) -> Option<&str> {
-    build.worker.as_ref().map(|worker| worker.hostname.as_str())
-}
-
-fn host_of(snapshot: &Snapshot, number: u32) -> Option<&str> {
-    snapshot.builds.get(&id(number)).and_then(|build| host(build))
-}
-
-fn announcement() -> Announcement {
-    Announcement {
-        hostname: Hostname::parse("relay.example").unwrap(),
-        zone: Some(zone("eu")),
-        public_port: 7079,
-        use_ssl: true,
-    }
-}
 
 async fn follows_builds(site: Site) {
     site.until(live).await;
@@ -233,7 +71,7 @@ async fn survives_an_outage(mut site: Site) {
         site.server.stop();
         site.until(stale).await;
         assert_eq!(site.metrics.live.get(), 0);
-        let found = [1, 3].map(|number| id(number));
+        let found = [1, 3].map(id);
         for uuid in &found {
             let known = timeout(Duration::from_secs(1), site.registry.find(uuid)).await.expect("nobody is waited for");
             assert_eq!(known.unwrap().unwrap().uuid, *uuid);
@@ -392,106 +230,53 @@ async fn emptied_or_set_back_zookeepers_are_followed() {
 }
 
 #[tokio::test]
-async fn a_registration_shows_everything_and_is_gone_when_withdrawn() {
+async fn certificates_may_be_replaced_while_zookeeper_is_dialled() {
+    let (server, stranger) = (ZooKeeper::with_tls().await, Authority::new());
+    let right = client_files(&server);
+    let other = stranger.issue("client");
+    let wrong = ClientTls { identity: Some(KeyPairFiles { cert: other.cert, key: other.key }), ..right.clone() };
+    let (metrics, tasks) = (Metrics::default(), Tasks::new());
+    let settings = Settings { tls: Some(wrong.clone()), ..settings(&[server.tls().address]) };
+    let registry = Registry::zookeeper(&settings, Some(tls::Client::load(&wrong).unwrap()), metrics.clone(), &tasks);
+    let refused = async {
+        while metrics.unreachable.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, refused).await.unwrap();
+    registry.replace_tls(tls::Client::load(&right).unwrap());
+    until(&registry, live).await;
+    assert_eq!(metrics.sessions.get(), 1, "none with the wrong certificate");
+}
+
+#[tokio::test]
+async fn certificates_of_x509_version_1_work_where_the_operator_allows_them() {
+    let server = ZooKeeper::with_version1_tls().await;
+    let mut files = client_files(&server);
+    files.trust.version1_certificates = true;
+    let client = tls::Client::load(&files).unwrap();
+    let settings = Settings { tls: Some(files), ..settings(&[server.tls().address]) };
+    let tasks = Tasks::new();
+    let registry = Registry::zookeeper(&settings, Some(client), Metrics::default(), &tasks);
+    until(&registry, live).await;
+}
+
+#[tokio::test]
+async fn a_chroot_is_kept_and_a_dead_host_is_passed_by() {
     let site = Site::plain().await;
-    let registration = Registration::start(&site.registry, announcement(), &site.tasks).unwrap();
-    let (name, content) = site.gateway(State::Initializing).await;
-    let expected = json!({
-        "hostname": "relay.example", "kind": "fingergw", "model_api": 1_000_000, "public_port": 7079,
-        "state": "initializing", "use_ssl": true, "version": env!("CARGO_PKG_VERSION"), "zone": "eu",
-    });
-    assert_eq!(content, expected);
-    assert_eq!(name, "relay.example0000000000");
-    assert_eq!(registration.id().as_deref(), Some(name.as_str()));
-    assert!(registration.is_own(&name) && !registration.is_own("relay.example0000000001"));
-    let text = site.hand.get_data(&format!("/zuul/components/fingergw/{name}")).await.unwrap().0;
-    let keys: Vec<_> = String::from_utf8(text).unwrap().split('"').map(str::to_owned).collect();
-    assert!(keys.iter().filter(|word| expected.get(word).is_some()).is_sorted());
-    for parent in ["/zuul/components/launcher", UNZONED, "/zuul/executor/unzoned/locks"] {
-        assert!(site.hand.check_stat(parent).await.unwrap().is_some(), "{parent}");
-    }
-    for state in [State::Running, State::Paused, State::Stopped] {
-        registration.state(state);
-        assert_eq!(site.gateway(state).await.0, name);
-    }
-    registration.withdraw(PATIENCE).await;
-    assert_eq!(site.gateways().await, []);
-}
-
-#[tokio::test]
-async fn a_relay_outside_of_every_zone_shows_no_port() {
-    let site = Site::plain().await;
-    let announcement = Announcement { zone: None, use_ssl: false, ..announcement() };
-    let registration = Registration::start(&site.registry, announcement, &site.tasks).unwrap();
-    let (_, content) = site.gateway(State::Initializing).await;
-    assert_eq!(
-        [&content["zone"], &content["public_port"], &content["use_ssl"]],
-        [&json!(null), &json!(null), &json!(false)]
-    );
-    drop(registration);
-}
-
-#[tokio::test]
-async fn nobody_shows_a_higher_model_api_for_long() {
-    let site = Site::plain().await;
-    let registration = Registration::start(&site.registry, announcement(), &site.tasks).unwrap();
-    site.gateway(State::Initializing).await;
-    site.put("/zuul/components/scheduler/s0000000000", br#"{"hostname": "s", "model_api": 2000000}"#).await;
-    site.until(|now| now.components.model_api == Some(2_000_000)).await;
-    let mut raised = site
-        .hand
-        .get_and_watch_data(&format!("/zuul/components/fingergw/{}", registration.id().unwrap()))
-        .await
-        .unwrap();
-    while serde_json::from_slice::<Value>(&raised.0).unwrap()["model_api"] != 2_000_000 {
-        timeout(PATIENCE, raised.2.changed()).await.unwrap();
-        raised = site
-            .hand
-            .get_and_watch_data(&format!("/zuul/components/fingergw/{}", registration.id().unwrap()))
-            .await
-            .unwrap();
-    }
-}
-
-#[tokio::test]
-async fn an_expired_session_and_a_deleted_znode_are_registered_again() {
-    let site = Site::with_tls().await;
-    let registration = Registration::start(&site.registry, announcement(), &site.tasks).unwrap();
-    registration.state(State::Running);
-    let (first, content) = site.gateway(State::Running).await;
-    let session = site.server.owner(&format!("/zuul/components/fingergw/{first}")).await.unwrap();
-
-    site.server.expire(session).await;
-    site.until(|now| live(now) && now.components.gateways.iter().any(|gateway| *gateway.id != *first)).await;
-    let (second, again) = site.gateway(State::Running).await;
-    assert_eq!(content, again);
-    assert!(registration.is_own(&first) && registration.is_own(&second));
-    assert_eq!(registration.id().as_deref(), Some(second.as_str()));
-    assert_eq!(site.metrics.sessions.get(), 2);
-
-    site.delete(&format!("/zuul/components/fingergw/{second}")).await;
-    site.until(|now| now.components.gateways.iter().any(|gateway| *gateway.id != *second)).await;
-    let (third, again) = site.gateway(State::Running).await;
-    assert_eq!(content, again);
-    assert_eq!(registration.id().as_deref(), Some(third.as_str()));
-    registration.withdraw(PATIENCE).await;
-    assert_eq!(site.gateways().await, []);
-}
-
-#[tokio::test]
-async fn a_short_loss_keeps_the_registration_and_a_stop_ends_the_session() {
-    let mut site = Site::plain().await;
-    let registration = Registration::start(&site.registry, announcement(), &site.tasks).unwrap();
-    registration.state(State::Running);
-    let (name, _) = site.gateway(State::Running).await;
-    site.server.stop();
-    site.until(stale).await;
-    registration.state(State::Paused);
-    site.restart().await;
-    assert_eq!(site.gateway(State::Paused).await.0, name);
-    assert_eq!(site.metrics.sessions.get(), 1);
-
-    site.tasks.stop();
-    assert!(site.tasks.ended_within(PATIENCE).await);
-    assert_eq!(site.gateways().await, [], "the session ended with the tasks, and its znode with it");
+    site.put(&format!("/ci/one{}", build(1)), &running("ze01")).await;
+    site.put(&build(2), &running("outside")).await;
+    let nobody = SocketAddr::new(site.server.address().ip(), 9);
+    let settings = Settings { chroot: "/ci/one".to_owned(), ..settings(&[nobody, site.server.address()]) };
+    let tasks = Tasks::new();
+    let registry = Registry::zookeeper(&settings, None, Metrics::default(), &tasks);
+    let known = until(&registry, live).await;
+    assert_eq!(known.builds.keys().collect::<Vec<_>>(), [&id(1)]);
+    assert_eq!(registry.find(&id(2)).await, Ok(None));
+    site.put(&format!("/ci/one{}", zoned("eu", 3)), &running("ze03")).await;
+    until(&registry, |now| host_of(now, 3).is_some()).await;
+    let registration = Registration::start(&registry, announcement(), &tasks).unwrap();
+    until(&registry, |now| now.components.gateways.len() == 1).await;
+    let path = format!("/ci/one/zuul/components/fingergw/{}", registration.id().unwrap());
+    assert!(site.hand.check_stat(&path).await.unwrap().is_some());
 }

@@ -177,10 +177,14 @@ impl Clerk {
 
     /// Whether what others see is not what it should be.
     fn outdated(&self, snapshot: &Snapshot) -> bool {
-        let Some(id) = self.names.borrow().current.clone() else { return false };
-        let seen = snapshot.components.gateways.iter().any(|gateway| gateway.id == id);
-        let lost = snapshot.freshness == Freshness::Live && !seen;
-        lost || snapshot.components.model_api > Some(Self::MODEL_API)
+        let (Some(znode), Wish::Show(state)) = (&self.znode, *self.wish.borrow()) else { return false };
+        let seen = snapshot.components.gateways.iter().any(|gateway| self.is_current(&gateway.id));
+        let vanished = snapshot.freshness == Freshness::Live && !seen;
+        vanished || znode.content != self.content(state)
+    }
+
+    fn is_current(&self, id: &str) -> bool {
+        self.names.borrow().current.as_deref() == Some(id)
     }
 
     async fn settle(&mut self, client: &Client, wish: Wish) -> Result<(), Error> {

@@ -110,7 +110,10 @@ impl Source {
                     session = None;
                     continue;
                 }
-                Err(broken) => tell_once(&mut told, &broken),
+                Err(broken) => {
+                    self.publisher.metrics().unreachable.inc();
+                    tell_once(&mut told, &broken);
+                }
             }
             if unless_stopped(tasks, backoff.pause()).await.is_none() {
                 return;

@@ -36,19 +36,24 @@ impl Authority {
 
     /// Signs a certificate for `name`, good for both ends of a connection.
     pub fn issue(&self, name: &str) -> Leaf {
+        fs::write(self.dir.path().join("leaf.cnf"), "basicConstraints = CA:FALSE\n").expect("extensions written");
+        self.sign(name, "-extfile leaf.cnf")
+    }
+
+    /// Signs a certificate of X.509 version 1: what OpenSSL makes when nobody asks for extensions.
+    pub fn issue_version1(&self, name: &str) -> Leaf {
+        self.sign(name, "")
+    }
+
+    fn sign(&self, name: &str, extensions: &str) -> Leaf {
         let dir = self.dir.path();
-        fs::write(dir.join("leaf.cnf"), "basicConstraints = CA:FALSE\n").expect("extensions written");
         openssl(
             dir,
             &format!("req -newkey rsa:2048 -nodes -subj /O=Zuul/CN={name} -keyout {name}.key -out {name}.csr"),
         );
-        openssl(
-            dir,
-            &format!(
-                "x509 -req -days 30 -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial \
-                 -extfile leaf.cnf -out {name}.pem"
-            ),
-        );
+        let sign =
+            format!("x509 -req -days 30 -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem");
+        openssl(dir, &format!("{sign} {extensions}"));
         Leaf { cert: dir.join(format!("{name}.pem")), key: dir.join(format!("{name}.key")) }
     }
 }

@@ -107,7 +107,7 @@ impl<'a> Mirror<'a> {
     }
 
     /// What is known now.
-    pub(super) fn picture(&self) -> &Picture {
+    pub(super) fn picture(&mut self) -> &mut Picture {
         self.picture
     }
 

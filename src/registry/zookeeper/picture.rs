@@ -16,7 +16,8 @@ pub(super) struct Picture {
     builds: imbl::HashMap<BuildId, Arc<Build>>,
     components: BTreeMap<Place, Component>,
     zones: BTreeSet<Zone>,
-    shown: Arc<Components>,
+    /// The components as they were last shown; `None` since one of them changed.
+    summary: Option<Arc<Components>>,
     shown_zones: Arc<Vec<Zone>>,
 }
 
@@ -41,7 +42,7 @@ impl Picture {
     pub(super) fn keep_only(&mut self, places: &HashSet<Place>) {
         self.builds.retain(|uuid, build| places.contains(&Place::Build(build.zone.clone(), uuid.clone())));
         self.components.retain(|place, _| places.contains(place));
-        self.shown = Arc::new(summary(self.components.values()));
+        self.summary = None;
     }
 
     /// Takes the zones that exist now, and forgets the builds of all others.
@@ -54,10 +55,11 @@ impl Picture {
         self.zones = zones;
     }
 
-    /// Puts everything into a snapshot, which is live from now on. Costs nothing: all parts are shared.
-    pub(super) fn show(&self, snapshot: &mut Snapshot) {
+    /// Puts everything into a snapshot, which is live from now on. Costs next to nothing: all parts are shared.
+    pub(super) fn show(&mut self, snapshot: &mut Snapshot) {
         snapshot.builds = self.builds.clone();
-        snapshot.components = Arc::clone(&self.shown);
+        snapshot.components =
+            Arc::clone(self.summary.get_or_insert_with(|| Arc::new(summary(self.components.values()))));
         snapshot.zones = Arc::clone(&self.shown_zones);
         snapshot.freshness = Freshness::Live;
     }
@@ -84,7 +86,7 @@ impl Picture {
             Some(component) => drop(self.components.insert(place.clone(), component)),
             None => drop(self.components.remove(place)),
         }
-        self.shown = Arc::new(summary(self.components.values()));
+        self.summary = None;
         true
     }
 }
@@ -116,7 +118,7 @@ mod tests {
         Place::Component("fingergw".into(), id.into())
     }
 
-    fn shown(picture: &Picture) -> Snapshot {
+    fn shown(picture: &mut Picture) -> Snapshot {
         let mut snapshot = Snapshot::default();
         picture.show(&mut snapshot);
         snapshot
@@ -139,7 +141,7 @@ mod tests {
         let place = build(None, "a1");
         picture.take(&place, Some(br#"{"state": "running"}"#)).unwrap();
         assert_eq!(picture.take(&place, Some(b"{\"st")), Err(Defect::NotJson));
-        assert_eq!(shown(&picture).builds.get("a1").unwrap().state.as_deref(), Some("running"));
+        assert_eq!(shown(&mut picture).builds.get("a1").unwrap().state.as_deref(), Some("running"));
     }
 
     #[test]
@@ -148,7 +150,7 @@ mod tests {
         picture.take(&build(Some("old"), "a1"), Some(b"{}")).unwrap();
         picture.take(&build(Some("new"), "a1"), Some(b"{}")).unwrap();
         assert_eq!(picture.take(&build(Some("old"), "a1"), None), Ok(false));
-        assert!(shown(&picture).builds.contains_key("a1"));
+        assert!(shown(&mut picture).builds.contains_key("a1"));
     }
 
     #[test]
@@ -160,12 +162,12 @@ mod tests {
         }
         picture.take(&gateway("gone"), Some(br#"{"hostname": "h"}"#)).unwrap();
         picture.keep_only(&places[..2].iter().cloned().collect());
-        let snapshot = shown(&picture);
+        let snapshot = shown(&mut picture);
         assert_eq!((snapshot.builds.len(), snapshot.components.gateways.len()), (2, 0));
         picture.set_zones([Zone::parse("z").unwrap()].into());
-        assert_eq!(shown(&picture).builds.len(), 2);
+        assert_eq!(shown(&mut picture).builds.len(), 2);
         picture.set_zones(BTreeSet::new());
-        assert_eq!(shown(&picture).builds.keys().map(BuildId::as_str).collect::<Vec<_>>(), ["a1"]);
+        assert_eq!(shown(&mut picture).builds.keys().map(BuildId::as_str).collect::<Vec<_>>(), ["a1"]);
     }
 
     #[test]
@@ -176,7 +178,7 @@ mod tests {
             picture.take(&gateway(id), Some(data.as_bytes())).unwrap();
         }
         picture.take(&Place::Component("scheduler".into(), "s".into()), Some(br#"{"model_api": 38}"#)).unwrap();
-        let components = shown(&picture).components;
+        let components = shown(&mut picture).components;
         assert_eq!(components.gateways.iter().map(|gateway| &*gateway.id).collect::<Vec<_>>(), ["a", "c", "b"]);
         assert_eq!(components.model_api, Some(38));
     }
