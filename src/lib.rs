@@ -4,6 +4,7 @@ pub mod config;
 pub mod fault;
 pub mod metrics;
 pub mod names;
+pub mod policy;
 pub mod registry;
 pub mod route;
 pub mod tasks;
