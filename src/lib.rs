@@ -6,6 +6,7 @@ pub mod metrics;
 pub mod names;
 pub mod registry;
 pub mod route;
+pub mod stream;
 pub mod tasks;
 pub mod tls;
 pub mod transport;
