@@ -40,12 +40,7 @@ impl Carrier<'_> {
     }
 
     /// Moves what the upstream has; `last` becomes what the last filling of the pipe brought, in bytes.
-    fn poll_splice(
-        &mut self,
-        pipe: &mut Pipe,
-        last: &mut usize,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Next, Fault>> {
+    fn poll_splice(&mut self, pipe: &mut Pipe, last: &mut usize, cx: &mut Context<'_>) -> Poll<Result<Next, Fault>> {
         self.listen(cx)?;
         for _ in 0..TURN {
             if self.poll_empty(pipe, cx)?.is_pending() {
