@@ -7,6 +7,7 @@ pub mod names;
 pub mod policy;
 pub mod registry;
 pub mod route;
+pub mod stream;
 pub mod tasks;
 pub mod tls;
 pub mod transport;
