@@ -9,3 +9,4 @@ pub mod route;
 pub mod tasks;
 pub mod tls;
 pub mod transport;
+pub mod upstream;
