@@ -10,3 +10,4 @@ pub mod tasks;
 pub mod tls;
 pub mod transport;
 pub mod upstream;
+pub mod watch;
