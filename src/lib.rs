@@ -11,3 +11,5 @@ pub mod stream;
 pub mod tasks;
 pub mod tls;
 pub mod transport;
+pub mod upstream;
+pub mod watch;
