@@ -5,6 +5,7 @@ pub mod fault;
 pub mod metrics;
 pub mod names;
 pub mod registry;
+pub mod request;
 pub mod route;
 pub mod tasks;
 pub mod tls;
