@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod fault;
+pub mod listener;
 pub mod metrics;
 pub mod names;
 pub mod registry;
