@@ -5,6 +5,7 @@ pub mod fault;
 pub mod listener;
 pub mod metrics;
 pub mod names;
+pub mod process;
 pub mod registry;
 pub mod request;
 pub mod route;
