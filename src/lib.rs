@@ -5,6 +5,7 @@ pub mod config;
 pub mod fault;
 pub mod listener;
 pub mod metrics;
+pub mod monitoring;
 pub mod names;
 pub mod process;
 pub mod registry;
