@@ -243,6 +243,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn bytes_that_are_not_utf8_count_though_they_follow_the_line() {
+        let bytes = [line("UUID\n"), vec![0xff]].concat();
+        assert_eq!(Viewer::whole(&bytes).answer().await, ErrorAtOnce);
+        assert_eq!(Viewer::bytewise(&bytes).answer().await, Log);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_line_keeps_all_but_its_end() {
         let query = read(&mut Viewer::whole(b"  zones @host \r\nrest"), PATIENCE).await.unwrap();
         assert_eq!(query, Query { line: "  zones @host".to_owned(), build: None });
