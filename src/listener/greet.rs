@@ -58,8 +58,8 @@ impl Incoming {
     /// when a proxy opened a connection and closed it again, as health checks do.
     pub async fn greet(self) -> Result<Viewer, Fault> {
         let patience = self.config.settings.handshake_timeout;
-        let deadline = tokio::time::Instant::from_std(self.since) + patience;
-        let viewer = tokio::time::timeout_at(deadline, self.introduce()).await;
+        let left = patience.saturating_sub(tokio::time::Instant::from_std(self.since).elapsed());
+        let viewer = tokio::time::timeout(left, self.introduce()).await;
         viewer.unwrap_or(Err(Fault::HandshakeTimeout(patience)))
     }
 
