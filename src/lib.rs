@@ -1,5 +1,6 @@
 //! Fingerpost, a programmable relay for the live build logs of the CI system Zuul.
 
+pub mod cli;
 pub mod config;
 pub mod fault;
 pub mod metrics;

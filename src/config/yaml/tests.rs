@@ -8,6 +8,7 @@ use crate::config::settings::{
     ClientCertificates, ClientTls, HostPort, KeyPairFiles, ListenAddress, Network, ServerTls, TlsVersion, Trust,
     ZooKeeper,
 };
+use crate::names::Zone;
 
 const DOCUMENTED: &str = include_str!("../../../config/fingerpost.yaml");
 
@@ -61,7 +62,7 @@ fn every_key_is_documented() {
     let mut asked = BTreeSet::new();
     let mut documented = BTreeSet::new();
     for (setting, present) in reports[0].0.settings() {
-        let setting: String = setting.split(|c: char| c == '[' || c == ']').step_by(2).collect::<Vec<_>>().join("[]");
+        let setting: String = setting.split(['[', ']']).step_by(2).collect::<Vec<_>>().join("[]");
         asked.insert(setting.clone());
         documented.extend(present.then_some(setting));
     }
@@ -114,67 +115,45 @@ fn every_key_reaches_its_setting() {
     assert_eq!(settings, every_setting());
 }
 
+fn file(name: &str) -> PathBuf {
+    PathBuf::from("/etc/fp").join(name)
+}
+
+fn pair(name: &str) -> KeyPairFiles {
+    KeyPairFiles { cert: file(&format!("{name}.crt")), key: PathBuf::from(format!("/{name}.key")) }
+}
+
+fn trust(name: &str) -> Trust {
+    Trust { ca: file(&format!("{name}-ca.pem")), crl: Some(file(&format!("{name}.crl"))), version1_certificates: true }
+}
+
+fn client(name: &str, verify_hostnames: bool) -> ClientTls {
+    ClientTls { identity: Some(pair(name)), trust: trust(name), verify_hostnames }
+}
+
 fn every_setting() -> Settings {
-    let file = |name: &str| PathBuf::from("/etc/fp").join(name);
-    let pair =
-        |name: &str| KeyPairFiles { cert: file(&format!("{name}.crt")), key: PathBuf::from(format!("/{name}.key")) };
-    let trust = |name: &str| Trust {
-        ca: file(&format!("{name}-ca.pem")),
-        crl: Some(file(&format!("{name}.crl"))),
-        version1_certificates: true,
-    };
-    let client =
-        |name: &str, verify_hostnames| ClientTls { identity: Some(pair(name)), trust: trust(name), verify_hostnames };
+    let seconds = Duration::from_secs;
     Settings {
         hostname: Hostname::parse("relay.example.org").unwrap(),
-        zone: crate::names::Zone::parse("eu").unwrap().into(),
-        listeners: vec![
-            Listener {
-                name: "tls".to_owned(),
-                address: ListenAddress::Bind("127.0.0.1:7979".parse().unwrap()),
-                tls: Some(ServerTls {
-                    certificates: vec![pair("one"), pair("two")],
-                    require_known_server_name: true,
-                    client_certificates: ClientCertificates::Optional(trust("viewer")),
-                    min_version: TlsVersion::V1_3,
-                }),
-                handshake_timeout: Duration::from_secs(1),
-                request_timeout: Duration::from_secs(2),
-                max_connections: 3,
-                max_connections_per_address: 4,
-                proxy_protocol_from: vec![
-                    Network { address: "10.0.0.0".parse().unwrap(), prefix: 8 },
-                    Network { address: "fd00::1".parse().unwrap(), prefix: 128 },
-                ],
-            },
-            Listener {
-                address: ListenAddress::Systemd("fp.socket".to_owned()),
-                ..Listener::plain("plain", "127.0.0.1:0".parse().unwrap())
-            },
-        ],
+        zone: Zone::parse("eu"),
+        listeners: every_listener(),
         registration: Registration { enabled: false, listener: Some("plain".to_owned()), public_port: Some(5) },
-        registry: Registry::ZooKeeper(ZooKeeper {
-            hosts: vec![HostPort { host: "zk01".to_owned(), port: 2281 }, HostPort { host: "::1".to_owned(), port: 6 }],
-            chroot: "/ci".to_owned(),
-            tls: Some(client("zk", true)),
-            session_timeout: Duration::from_secs(7),
-            request_timeout: Duration::from_secs(8),
-        }),
+        registry: every_registry(),
         policy: Policy { file: Some(file("p.lua")), time_limit: Duration::from_millis(9), memory_limit: 10 << 20 },
         upstream: Upstream {
-            connect_timeout: Duration::from_secs(11),
-            handshake_timeout: Duration::from_secs(12),
-            retry_failed_after: Duration::from_secs(13),
+            connect_timeout: seconds(11),
+            handshake_timeout: seconds(12),
+            retry_failed_after: seconds(13),
             happy_eyeballs_delay: Duration::from_millis(14),
             tls: Some(client("up", false)),
         },
         stream: Stream {
-            viewer_stall_timeout: Duration::from_secs(15),
-            half_close_grace: Duration::from_secs(16),
-            keepalive_idle: Duration::from_secs(17),
-            keepalive_interval: Duration::from_secs(18),
+            viewer_stall_timeout: seconds(15),
+            half_close_grace: seconds(16),
+            keepalive_idle: seconds(17),
+            keepalive_interval: seconds(18),
             keepalive_probes: 19,
-            drain_timeout: Duration::from_secs(20),
+            drain_timeout: seconds(20),
         },
         monitoring: Some(Monitoring { address: "127.0.0.1:21".parse().unwrap() }),
         log: Log { level: "debug".to_owned(), format: LogFormat::Json, records: false },
@@ -185,6 +164,44 @@ fn every_setting() -> Settings {
             workers: Some(22),
         },
     }
+}
+
+fn every_listener() -> Vec<Listener> {
+    let tls = ServerTls {
+        certificates: vec![pair("one"), pair("two")],
+        require_known_server_name: true,
+        client_certificates: ClientCertificates::Optional(trust("viewer")),
+        min_version: TlsVersion::V1_3,
+    };
+    let first = Listener {
+        name: "tls".to_owned(),
+        address: ListenAddress::Bind("127.0.0.1:7979".parse().unwrap()),
+        tls: Some(tls),
+        handshake_timeout: Duration::from_secs(1),
+        request_timeout: Duration::from_secs(2),
+        max_connections: 3,
+        max_connections_per_address: 4,
+        proxy_protocol_from: vec![
+            Network { address: "10.0.0.0".parse().unwrap(), prefix: 8 },
+            Network { address: "fd00::1".parse().unwrap(), prefix: 128 },
+        ],
+    };
+    let second = Listener {
+        address: ListenAddress::Systemd("fp.socket".to_owned()),
+        ..Listener::plain("plain", "127.0.0.1:0".parse().unwrap())
+    };
+    vec![first, second]
+}
+
+fn every_registry() -> Registry {
+    let host = |host: &str, port| HostPort { host: host.to_owned(), port };
+    Registry::ZooKeeper(ZooKeeper {
+        hosts: vec![host("zk01", 2281), host("::1", 6)],
+        chroot: "/ci".to_owned(),
+        tls: Some(client("zk", true)),
+        session_timeout: Duration::from_secs(7),
+        request_timeout: Duration::from_secs(8),
+    })
 }
 
 #[test]
