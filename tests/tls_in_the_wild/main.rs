@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod endings;
+mod loading;
 mod peers;
 mod pki;
 mod revocation;

@@ -39,6 +39,7 @@ async fn version_1_is_shown_and_believed_in_both_directions() {
 async fn version_1_loosens_nothing_else() {
     let (ca, other, namesake) = (Authority::new("ca"), Authority::new("other"), Authority::new("ca"));
     let intermediate = Authority::of(&ca.leaf("intermediate", Shape::Authority));
+    let constrained = Authority::of(&ca.leaf("constrained", Shape::Constrained));
     for (leaf, fault) in [
         (ca.leaf("other.example.org", Shape::Version1), "certificate_wrong_name"),
         (other.leaf("relay", Shape::Version1), "certificate_unknown_issuer"),
@@ -52,6 +53,8 @@ async fn version_1_loosens_nothing_else() {
         let error = refusal(ca.trust_version1(), &leaf).await;
         assert_eq!(error.label(), fault, "{error}");
     }
+    let error = refusal(constrained.trust_version1(), &constrained.leaf("relay", Shape::Version1)).await;
+    assert_eq!(error.label(), "certificate_unknown_issuer", "{error}");
 }
 
 #[tokio::test]

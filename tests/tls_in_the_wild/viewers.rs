@@ -1,6 +1,6 @@
 //! What viewers get that are `openssl s_client`.
 
-use fingerpost::config::settings::{ClientCertificates, ServerTls};
+use fingerpost::config::settings::{ClientCertificates, ServerTls, TlsVersion};
 use fingerpost::tls::Server;
 use fingerpost::transport::Records;
 
@@ -19,6 +19,17 @@ async fn no_session_ticket_is_ever_sent() {
             assert!(!visit.output.contains("NewSessionTicket"), "{}", visit.output);
         }
     }
+}
+
+#[tokio::test]
+async fn the_lowest_version_is_the_operators_choice() {
+    let ca = Authority::new("ca");
+    let settings = server(&ca.leaf("relay", Shape::Zuul), ClientCertificates::None);
+    let modern = Server::load(&ServerTls { min_version: TlsVersion::V1_3, ..settings }).unwrap();
+    assert!(visit(&modern, &["-tls1_3"]).await.output.contains("reply"));
+    let refused = visit(&modern, &["-tls1_2"]).await;
+    assert_eq!(refused.accepted.unwrap_err().label(), "protocol");
+    assert!(refused.output.contains("alert protocol version"), "{}", refused.output);
 }
 
 #[tokio::test]
@@ -120,5 +131,6 @@ async fn the_server_name_chooses_the_certificate() {
             }
         }
     }
+    assert_eq!(visit(&strict, &["-servername", "127.0.0.1"]).await.accepted.unwrap().server_name, None);
     assert_eq!(visit(&strict, &["-noservername"]).await.accepted.unwrap().server_name, None);
 }
