@@ -2,4 +2,9 @@
 #![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test binary uses its own part of this")]
 
 pub mod authority;
+pub mod executor;
+pub mod gateway;
+pub mod program;
+pub mod viewer;
+pub mod world;
 pub mod zookeeper;

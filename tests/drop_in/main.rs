@@ -1,0 +1,10 @@
+//! Fingerpost in a real Zuul: ZooKeeper over TLS, data written by Zuul's own classes, logs served by Zuul's own log
+//! streamer, viewers that nobody here wrote. What is scripted here instead is what the real part cannot be made to do.
+//!
+//! One binary, so that its tests share one ZooKeeper and one Zuul (see [`support::world`]). `tests/run` starts it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod answers;
+mod two_zones;
