@@ -23,7 +23,7 @@ const AT_LAST: Duration = Duration::from_secs(20);
 #[tokio::test]
 async fn the_tables_are_true_of_zuuls_own_gateway() {
     let world = Arc::new(World::new().await);
-    let gateway = Gateway::start(Kind::Zuul, &world, Conf::plain("here")).await;
+    let gateway = Gateway::start(Kind::Zuul, &world, Conf::plain(&world, "here")).await;
     let gateway = Arc::new(gateway);
     requests_are_answered(&world, &gateway, requests_of_zuul()).await;
     upstreams_are_answered(&world, &gateway).await;
@@ -32,7 +32,7 @@ async fn the_tables_are_true_of_zuuls_own_gateway() {
 #[tokio::test]
 async fn every_request_of_the_table_is_answered_as_zuul_does() {
     let world = Arc::new(World::new().await);
-    let gateway = Arc::new(Gateway::start(Kind::Fingerpost, &world, Conf::plain("here")).await);
+    let gateway = Arc::new(Gateway::start(Kind::Fingerpost, &world, Conf::plain(&world, "here")).await);
     requests_are_answered(&world, &gateway, requests()).await;
 }
 
@@ -46,7 +46,7 @@ async fn every_request_of_the_table_is_answered_as_zuul_does_by_tls() {
 #[tokio::test]
 async fn every_upstream_of_the_table_is_answered_as_zuul_does() {
     let world = Arc::new(World::new().await);
-    let gateway = Arc::new(Gateway::start(Kind::Fingerpost, &world, Conf::plain("here")).await);
+    let gateway = Arc::new(Gateway::start(Kind::Fingerpost, &world, Conf::plain(&world, "here")).await);
     upstreams_are_answered(&world, &gateway).await;
 }
 

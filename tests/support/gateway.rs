@@ -6,12 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::authority::Leaf;
 use super::program::Program;
-use super::viewer::Viewer;
+use super::viewer::{PATIENCE, Viewer};
 use super::world::World;
 
 /// Where gateways listen, each on its own address.
@@ -29,18 +31,22 @@ pub enum Kind {
 }
 
 /// What is written to a gateway's `zuul.conf`.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Conf {
     /// The zone it serves.
     pub zone: Option<&'static str>,
-    /// What it shows, by TLS; `None` is plain TCP.
-    pub tls: Option<Leaf>,
+    /// What it shows to viewers, if it speaks TLS, and to other gateways.
+    pub leaf: Leaf,
+    /// Whether its port speaks TLS, with a client certificate required.
+    pub tls: bool,
     /// Where it listens.
     pub address: SocketAddr,
     /// What it calls itself.
     pub hostname: String,
-    /// Further lines of `[fingergw]`.
-    pub more: Vec<String>,
+    /// Where it answers HTTP.
+    pub monitoring: SocketAddr,
+    /// Holds its configuration and whatever else it reads and writes.
+    pub dir: tempfile::TempDir,
 }
 
 /// A gateway that is running, registered, and serving.
@@ -48,8 +54,6 @@ pub struct Conf {
 pub struct Gateway {
     /// How it was configured.
     pub conf: Conf,
-    /// Holds its configuration and whatever else it reads.
-    pub dir: tempfile::TempDir,
     process: Process,
 }
 
@@ -60,79 +64,94 @@ enum Process {
 }
 
 impl Conf {
-    /// Plain TCP.
-    pub fn plain(zone: impl Into<Option<&'static str>>) -> Self {
-        let ip = own_address();
-        Self {
-            zone: zone.into(),
-            tls: None,
-            address: (ip, PORT).into(),
-            hostname: ip.to_string(),
-            more: vec![format!("prometheus_port = {MONITORING_PORT}"), format!("prometheus_addr = {ip}")],
-        }
+    /// A gateway that viewers reach by TCP, with a certificate for those that it dials.
+    pub fn plain(world: &World, zone: impl Into<Option<&'static str>>) -> Self {
+        Self::new(world, zone, false)
     }
 
-    /// TLS on the only port, with a client certificate required; host names are verified by whoever dials.
+    /// A gateway that viewers reach by TLS, and whose name may be verified.
     pub fn tls(world: &World, zone: impl Into<Option<&'static str>>) -> Self {
-        let conf = Self::plain(zone);
-        let leaf = world.authority().issue_for_address(conf.address.ip());
-        Self { tls: Some(leaf), ..conf }
+        Self::new(world, zone, true)
     }
 
     /// One or the other.
-    pub fn new(world: &World, zone: &'static str, tls: bool) -> Self {
-        if tls { Self::tls(world, zone) } else { Self::plain(zone) }
+    pub fn new(world: &World, zone: impl Into<Option<&'static str>>, tls: bool) -> Self {
+        let ip = own_address();
+        Self {
+            zone: zone.into(),
+            leaf: world.authority().issue_for_address(ip),
+            tls,
+            address: (ip, PORT).into(),
+            hostname: ip.to_string(),
+            monitoring: (ip, MONITORING_PORT).into(),
+            dir: tempfile::tempdir().expect("a temporary directory"),
+        }
+    }
+
+    /// The same, called `localhost`, for certificates that name a host and not an address.
+    pub fn on_localhost(self, leaf: Leaf) -> Self {
+        Self { address: own_local_port(), hostname: "localhost".to_owned(), leaf, ..self }
+    }
+
+    /// Where it takes commands.
+    pub fn command_socket(&self) -> PathBuf {
+        self.dir.path().join("command.socket")
     }
 
     /// The file.
     pub fn text(&self, world: &World) -> String {
-        let mut lines = vec![
+        let zone = self.zone.map(|zone| format!("zone = {zone}\n")).unwrap_or_default();
+        format!(
+            "{}\n[fingergw]\nlisten_address = {}\nport = {}\nhostname = {}\n{zone}tls_cert = {}\ntls_key = {}\n\
+             tls_ca = {}\ntls_client_only = {}\ncommand_socket = {}\nprometheus_port = {}\nprometheus_addr = {}\n",
             world.zookeeper_section(),
-            "[fingergw]".to_owned(),
-            format!("listen_address = {}", self.address.ip()),
-            format!("port = {}", self.address.port()),
-            format!("hostname = {}", self.hostname),
-        ];
-        lines.extend(self.zone.map(|zone| format!("zone = {zone}")));
-        if let Some(leaf) = &self.tls {
-            lines.push(format!("tls_cert = {}", leaf.cert.display()));
-            lines.push(format!("tls_key = {}", leaf.key.display()));
-            lines.push(format!("tls_ca = {}", world.authority().ca().display()));
-        }
-        lines.extend(self.more.iter().cloned());
-        lines.join("\n") + "\n"
+            self.address.ip(),
+            self.address.port(),
+            self.hostname,
+            self.leaf.cert.display(),
+            self.leaf.key.display(),
+            world.authority().ca().display(),
+            !self.tls,
+            self.command_socket().display(),
+            self.monitoring.port(),
+            self.monitoring.ip(),
+        )
     }
 }
 
 impl Gateway {
     /// Starts one, and waits until Zuul sees it running.
     pub async fn start(kind: Kind, world: &World, conf: Conf) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let file = dir.path().join("zuul.conf");
+        let file = conf.dir.path().join("zuul.conf");
         fs::write(&file, conf.text(world)).expect("the configuration written");
         let process = match kind {
             Kind::Zuul => Process::Zuul(Program::start("gateway", &[&file]).await.0),
-            Kind::Fingerpost => Process::Fingerpost(run(dir.path(), &["--zuul-conf".as_ref(), &file])),
+            Kind::Fingerpost => Process::Fingerpost(run(conf.dir.path(), &["--zuul-conf".as_ref(), &file])),
         };
-        Self::registered(world, Self { conf, dir, process }).await
+        Self::registered(world, Self { conf, process }).await
     }
 
     /// Starts ours from a YAML file, and waits until Zuul sees it running. `conf` says where it will be found.
-    pub async fn configured(world: &World, conf: Conf, yaml: &str, dir: tempfile::TempDir) -> Self {
-        let file = dir.path().join("fingerpost.yaml");
-        fs::write(&file, yaml).expect("the configuration written");
-        let process = Process::Fingerpost(run(dir.path(), &["--config".as_ref(), &file]));
-        Self::registered(world, Self { conf, dir, process }).await
+    pub async fn configured(world: &World, conf: Conf, yaml: &Path) -> Self {
+        let process = Process::Fingerpost(run(conf.dir.path(), &["--config".as_ref(), yaml]));
+        Self::registered(world, Self { conf, process }).await
+    }
+
+    /// Whose program it is.
+    pub fn kind(&self) -> Kind {
+        match self.process {
+            Process::Zuul(_) => Kind::Zuul,
+            Process::Fingerpost(_) => Kind::Fingerpost,
+        }
     }
 
     /// Connects as a viewer, in the way that it serves.
     pub async fn viewer(&self, world: &World) -> Viewer {
-        match self.conf.tls {
-            None => Viewer::plain(self.conf.address).await,
-            Some(_) => {
-                Viewer::tls(self.conf.address, world.authority(), Some(world.client())).await.expect("a handshake")
-            }
+        if !self.conf.tls {
+            return Viewer::plain(self.conf.address).await;
         }
+        let client = Some(world.client());
+        Viewer::tls(self.conf.address, world.authority(), client).await.expect("a handshake")
     }
 
     /// Connects as a viewer and asks for a build.
@@ -149,9 +168,23 @@ impl Gateway {
         value.map_or(0, |value| value.parse().unwrap_or_else(|problem| panic!("{name} {value}: {problem}")))
     }
 
+    /// Waits until a metric has a value.
+    pub async fn until_metric(&self, name: &str, value: u64) {
+        // Nobody tells of a metric's change, so it is asked for again and again.
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        let reached = async {
+            while self.metric(name).await != value {
+                ticks.tick().await;
+            }
+        };
+        if timeout(PATIENCE, reached).await.is_err() {
+            panic!("{name} is not {value} after {PATIENCE:?}, but {}", self.metric(name).await);
+        }
+    }
+
     /// What the monitoring port answers to a GET, head and body.
     pub async fn http(&self, path: &str) -> String {
-        let mut viewer = Viewer::plain((self.conf.address.ip(), MONITORING_PORT).into()).await;
+        let mut viewer = Viewer::plain(self.conf.monitoring).await;
         viewer.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).await;
         String::from_utf8(viewer.rest().await).expect("an answer in UTF-8")
     }
@@ -184,7 +217,7 @@ impl Gateway {
 
     /// What our program has written to standard error so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.conf.dir.path().join("log")).unwrap_or_default()
     }
 
     async fn registered(world: &World, gateway: Self) -> Self {
@@ -234,4 +267,13 @@ fn own_address() -> IpAddr {
     let number = 1 + LAST.fetch_add(1, Ordering::Relaxed);
     assert!(number < 255, "more gateways than addresses");
     Ipv4Addr::from_bits(127 << 24 | 1 << 22 | (std::process::id() & 0x3fff) << 8 | number).into()
+}
+
+/// A port of 127.0.0.1 that no other gateway of any test has, out of reach of the ports that the kernel chooses.
+fn own_local_port() -> SocketAddr {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed);
+    assert!(number < 10, "more gateways than ports");
+    let port = 10_000 + std::process::id() % 2_000 * 10 + number;
+    (Ipv4Addr::LOCALHOST, u16::try_from(port).expect("below 30 000")).into()
 }
