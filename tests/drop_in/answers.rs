@@ -121,9 +121,11 @@ fn requests() -> Vec<Request> {
     rows.extend(timed_out.map(|sends| Request { sends, then: Then::Reads, gets: Gets::AtLast(INTERNAL) }));
     rows.extend(too_long.map(|sends| Request { sends, then: Then::Reads, gets: Gets::AtOnce(INTERNAL) }));
     rows.extend(paths.map(|sends| Request { sends, then: Then::Reads, gets: Gets::AtOnce(INTERNAL) }));
-    rows.extend(
-        [b"".as_slice(), b"UUID"].map(|sends| Request { sends, then: Then::HalfCloses, gets: Gets::AtOnce("") }),
-    );
+    rows.extend([b"".as_slice(), b"UUID"].map(|sends| Request {
+        sends,
+        then: Then::HalfCloses,
+        gets: Gets::AtOnce(""),
+    }));
     rows
 }
 
@@ -189,7 +191,11 @@ async fn request_is_answered(world: &World, gateway: &Gateway, row: Request) -> 
     };
     let got = String::from_utf8_lossy(&viewer.rest().await).into_owned();
     let limit = if matches!(row.gets, Gets::AtOnce(_)) { AT_ONCE } else { AT_LAST };
-    compare(&format!("{:?}, then {:?}", row.sends.escape_ascii().to_string(), row.then), (expected, limit), (&got, asked))
+    compare(
+        &format!("{:?}, then {:?}", row.sends.escape_ascii().to_string(), row.then),
+        (expected, limit),
+        (&got, asked),
+    )
 }
 
 /// The pieces that are sent one by one.

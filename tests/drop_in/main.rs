@@ -7,4 +7,6 @@
 mod support;
 
 mod answers;
+mod registration;
 mod two_zones;
+mod viewers;

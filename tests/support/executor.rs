@@ -99,7 +99,8 @@ impl Arrival {
     pub async fn until_left(mut self) {
         let mut more = Vec::new();
         // A reset tells the same as an end.
-        let _reset = timeout(PATIENCE, self.stream.read_to_end(&mut more)).await.expect("the other side leaves in time");
+        let _reset =
+            timeout(PATIENCE, self.stream.read_to_end(&mut more)).await.expect("the other side leaves in time");
         assert!(more.is_empty(), "after its request the gateway sent {:?}", String::from_utf8_lossy(&more));
     }
 }

@@ -80,7 +80,8 @@ impl Program {
         commands.last += 1;
         command["id"] = json!(commands.last);
         self.waiting.lock().expect("no answer panicked").insert(commands.last, answer);
-        writeln!(commands.input, "{command}").unwrap_or_else(|problem| panic!("{}: {problem}\n{}", self.name, self.log()));
+        writeln!(commands.input, "{command}")
+            .unwrap_or_else(|problem| panic!("{}: {problem}\n{}", self.name, self.log()));
     }
 
     async fn wait(&self, what: &str, told: oneshot::Receiver<Answer>) -> Value {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -25,12 +27,14 @@ impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 /// A connection to a gateway.
 pub struct Viewer {
     stream: Pin<Box<dyn Duplex>>,
+    /// Kept for as long as the connection is.
+    program: Option<Child>,
 }
 
 impl Viewer {
     /// Connects in plain TCP.
     pub async fn plain(address: SocketAddr) -> Self {
-        Self { stream: Box::pin(connect(address).await) }
+        Self { stream: Box::pin(connect(address).await), program: None }
     }
 
     /// Connects by TLS with a client certificate, and checks that the server's is for its address.
@@ -39,7 +43,22 @@ impl Viewer {
         let name = ServerName::from(address.ip());
         let handshake = TlsConnector::from(config).connect(name, connect(address).await);
         let stream = timeout(PATIENCE, handshake).await.expect("a handshake in time")?;
-        Ok(Self { stream: Box::pin(stream) })
+        Ok(Self { stream: Box::pin(stream), program: None })
+    }
+
+    /// Starts a program that shows on its standard output what it gets, and sends its standard input. Ends with it.
+    pub fn program(command: &[&str]) -> Self {
+        let mut child = Command::new(command[0])
+            .args(&command[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|problem| panic!("{command:?}: {problem}"));
+        let output = child.stdout.take().expect("its output is piped");
+        let input = child.stdin.take().expect("its input is piped");
+        Self { stream: Box::pin(tokio::io::join(output, input)), program: Some(child) }
     }
 
     /// Sends bytes.

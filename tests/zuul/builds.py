@@ -46,7 +46,7 @@ class World:
 
     def view(self):
         """Every component as Zuul sees it, by kind."""
-        return {kind: [component.content for component in found] for kind, found in self.registry.all()}
+        return {kind: [{**one.content, "path": one.path} for one in found] for kind, found in self.registry.all()}
 
     def await_view(self, accept, seconds):
         """Waits until `accept` says yes to the view, and returns the view."""
@@ -93,7 +93,7 @@ def register(world, name, kind, hostname, state="running", version="14.3.0", mod
     component.register(model_api)
     component.state = state
     here.components[name] = component
-    here.await_view(lambda view: component.content in view.get(kind, []), 20)
+    here.await_view(lambda view: {**component.content, "path": component.path} in view.get(kind, []), 20)
     return component.path
 
 
@@ -109,18 +109,13 @@ def view(world):
     return {"components": here.view(), "model_api": here.registry.model_api}
 
 
-def fresh_view(hosts, tls=None):
+def fresh_view(world):
     """The same, as a component of Zuul's sees it that starts now."""
-    client = ZooKeeperClient(hosts, timeout=30, **(tls or {}))
-    client.connect()
+    here = World(worlds[world].hosts, worlds[world].tls)
     try:
-        registry = ComponentRegistry(client)
-        return {
-            "components": {kind: [c.content for c in found] for kind, found in registry.all()},
-            "model_api": registry.model_api,
-        }
+        return {"components": here.view(), "model_api": here.registry.model_api}
     finally:
-        client.disconnect()
+        here.client.disconnect()
 
 
 def await_components(world, kind, where, count, seconds=30):
