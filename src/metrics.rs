@@ -68,7 +68,7 @@ pub struct Dialled {
     /// `direct` or `gateway`.
     pub kind: &'static str,
     /// `connected`, or the reason it was not: `resolve`, `connect`, `connect_timeout`, `handshake`,
-    /// `handshake_timeout`, `itself`.
+    /// `handshake_timeout`, `itself`, `no_tls`. Beside `connected` later `closed`, if it never took the request.
     pub result: &'static str,
 }
 
@@ -110,7 +110,8 @@ pub struct Registry {
     pub gateways: Gauge,
     /// 1 while the mirror follows its source, 0 while it does not.
     pub live: Gauge,
-    /// Znodes or entries that could not be used: `not_json`, `too_large`, `bad_field`, `bad_name`.
+    /// Znodes or entries that could not be used: `not_json`, `too_large`, `bad_field`, `bad_name`,
+    /// `unreadable`.
     pub malformed: Family<ByReason, Counter>,
     /// Builds read directly because the mirror did not know enough: `found`, `missing`, `failed`.
     pub direct_reads: Family<ByReason, Counter>,
@@ -118,6 +119,8 @@ pub struct Registry {
     pub sessions: Counter,
     /// Times that the source was lost.
     pub disconnects: Counter,
+    /// Attempts to reach the source that failed.
+    pub unreachable: Counter,
 }
 
 /// Decisions.
@@ -193,6 +196,7 @@ impl Metrics {
         add(&mut self.encoder, "registry_direct_reads", "Builds read past the mirror", &self.registry.direct_reads);
         add(&mut self.encoder, "registry_sessions", "ZooKeeper sessions begun", &self.registry.sessions);
         add(&mut self.encoder, "registry_disconnects", "Times the source was lost", &self.registry.disconnects);
+        add(&mut self.encoder, "registry_unreachable", "Attempts that failed", &self.registry.unreachable);
         add(&mut self.encoder, "policy_decisions", "Decisions made", &self.policy.decisions);
         add(&mut self.encoder, "policy_failures", "Decisions that failed, by reason", &self.policy.failures);
         add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.reloads);

@@ -3,6 +3,14 @@
 //!
 //! One binary, so that its tests share one ZooKeeper and one Zuul (see [`support::world`]). `tests/run` starts it.
 
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a part that does not work ends the test"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

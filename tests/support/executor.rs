@@ -105,7 +105,6 @@ impl Arrival {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "fills a queue as any program would")]
 async fn dial(address: SocketAddr) -> TcpStream {
     TcpStream::connect(address).await.expect("connected")
 }

@@ -118,7 +118,6 @@ pub fn client_config(authority: &Authority, client: Option<&Leaf>) -> Arc<Client
     Arc::new(config)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a viewer dials as any program does")]
 async fn connect(address: SocketAddr) -> TcpStream {
     timeout(PATIENCE, TcpStream::connect(address)).await.expect("connected in time").expect("connected")
 }

@@ -46,16 +46,24 @@ pub struct Tls {
     pub client: Leaf,
 }
 
+/// How certificates are made.
+type Issue = fn(&Authority, &str) -> Leaf;
+
 impl ZooKeeper {
     /// Starts a server that speaks plain TCP, ticking so that sessions may be as short as 400 ms.
     pub async fn plain() -> Self {
-        Self::create(false).await
+        Self::create(None).await
     }
 
     /// Starts a server that speaks TLS with client certificates required, and plain TCP beside it for the test's own
     /// hands.
     pub async fn with_tls() -> Self {
-        Self::create(true).await
+        Self::create(Some(Authority::issue)).await
+    }
+
+    /// Does what [`Self::with_tls`] does, with certificates of X.509 version 1 on both sides.
+    pub async fn with_version1_tls() -> Self {
+        Self::create(Some(Authority::issue_version1)).await
     }
 
     /// The plain port, as a connect string.
@@ -156,12 +164,13 @@ impl ZooKeeper {
         answer
     }
 
-    async fn create(tls: bool) -> Self {
+    async fn create(issue: Option<Issue>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (plain, secure) = addresses();
-        let tls = tls.then(|| {
+        let tls = issue.map(|issue| {
             let authority = Authority::new();
-            Tls { address: secure, client: authority.issue("client"), authority }
+            issue(&authority, "zookeeper").key_store(&dir.path().join("server.pem"));
+            Tls { address: secure, client: issue(&authority, "client"), authority }
         });
         let mut server = Self { dir, plain, tls, child: None };
         server.configure();
@@ -179,7 +188,6 @@ impl ZooKeeper {
             self.plain.ip(),
         );
         if let Some(tls) = &self.tls {
-            tls.authority.issue("zookeeper").key_store(&self.dir.path().join("server.pem"));
             config += &format!(
                 "secureClientPort={}\nsecureClientPortAddress={}\nssl.keyStore.type=PEM\nssl.trustStore.type=PEM\n\
                  ssl.keyStore.location={dir}/server.pem\nssl.trustStore.location={}\nssl.clientAuth=need\n\

@@ -1,0 +1,99 @@
+//! What happens between accept and request: who is there, and in which language bytes will be exchanged.
+//!
+//! Runs in the connection's own task, under one deadline for all of it. Reads no byte of the request.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+
+use super::limits::Permit;
+use super::{Config, proxy};
+use crate::fault::Fault;
+use crate::metrics;
+use crate::metrics::Turned;
+use crate::tls;
+use crate::transport::Transport;
+
+/// A connection that was accepted and has said nothing yet.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The connection.
+    pub tcp: TcpStream,
+    /// Its other end: the viewer, or a proxy before it.
+    pub peer: SocketAddr,
+    /// What its listener serves it with.
+    pub config: Arc<Config>,
+    /// Its place among the listener's connections.
+    pub permit: Permit,
+    /// When it was accepted.
+    pub since: Instant,
+    pub(super) metrics: metrics::Listeners,
+}
+
+/// A connection that is ready for its request.
+#[derive(Debug)]
+pub struct Viewer {
+    /// Where the request comes from and the log goes to.
+    pub transport: Transport,
+    /// The configured listener's name.
+    pub listener: Arc<str>,
+    /// The viewer's address, as the PROXY header has it where one was required.
+    pub peer: SocketAddr,
+    /// The server name (SNI) that it asked for.
+    pub server_name: Option<String>,
+    /// Who its certificate proved it to be.
+    pub identity: Option<Arc<tls::Identity>>,
+    /// Its place among the listener's connections; to be kept as long as the connection.
+    pub permit: Permit,
+}
+
+impl Incoming {
+    /// Reads the PROXY header where one is due, then shakes hands where the listener speaks TLS.
+    ///
+    /// # Errors
+    /// [`Fault::HandshakeTimeout`] when all that takes longer than `handshake_timeout` since the accept,
+    /// [`Fault::Handshake`] when it fails or the client behind a proxy has too many connections, [`Fault::NoRequest`]
+    /// when a proxy opened a connection and closed it again, as health checks do.
+    pub async fn greet(self) -> Result<Viewer, Fault> {
+        let patience = self.config.settings.handshake_timeout;
+        let left = patience.saturating_sub(tokio::time::Instant::from_std(self.since).elapsed());
+        let viewer = tokio::time::timeout(left, self.introduce()).await;
+        viewer.unwrap_or(Err(Fault::HandshakeTimeout(patience)))
+    }
+
+    async fn introduce(mut self) -> Result<Viewer, Fault> {
+        if self.is_from_proxy() {
+            self.peer = proxy::client(&mut self.tcp).await?.unwrap_or(self.peer);
+            if !self.claim() {
+                return Err(Fault::Handshake(format!("{} has too many connections", self.peer.ip())));
+            }
+        }
+        let listener = Arc::from(self.config.settings.name.as_str());
+        let Self { tcp, peer, config, permit, .. } = self;
+        let Some(server) = &config.tls else {
+            let transport = Transport::Plain(tcp);
+            return Ok(Viewer { transport, listener, peer, server_name: None, identity: None, permit });
+        };
+        let accepted = server.accept(tcp).await.map_err(|error| Fault::Handshake(error.to_string()))?;
+        let tls::Accepted { stream, server_name, identity } = accepted;
+        Ok(Viewer { transport: Transport::Tls(Box::new(stream)), listener, peer, server_name, identity, permit })
+    }
+
+    /// Whether the peer is one of those that must send a PROXY header. From anybody else it is a bad request.
+    pub(super) fn is_from_proxy(&self) -> bool {
+        self.config.settings.proxy_protocol_from.iter().any(|network| network.contains(self.peer.ip()))
+    }
+
+    /// Counts the connection as one of its client's; says whether there was room, and counts it if not.
+    pub(super) fn claim(&mut self) -> bool {
+        let settings = &self.config.settings;
+        let room = self.permit.claim(self.peer.ip(), settings.max_connections_per_address);
+        if !room {
+            let turned = Turned { listener: settings.name.clone(), reason: "address_full" };
+            self.metrics.turned_away.get_or_create(&turned).inc();
+        }
+        room
+    }
+}

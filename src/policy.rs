@@ -1,0 +1,151 @@
+//! Decides the way to a build's log by asking a Lua script, and contains whatever that script does wrong. Never does
+//! I/O while deciding, and never lets a script hold a thread past its limits.
+//!
+//! One [`Policy`] belongs to one generation. Each thread that asks it gets an engine of its own, which goes with the
+//! policy: no lock is shared between threads, and nothing of an old script outlives its generation. Only this room
+//! knows mlua.
+//!
+//! ```text
+//! settings → Program (text, bytecode, limits) → Engine (one a thread) → Answer → Route
+//! ```
+
+mod answer;
+mod counters;
+mod engine;
+mod facts;
+mod failure;
+mod library;
+mod limits;
+mod program;
+mod relay;
+mod spelling;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use thread_local::ThreadLocal;
+
+use crate::config::settings;
+use crate::metrics;
+use crate::names::{Hostname, Zone};
+use crate::registry::{Build, Snapshot};
+use crate::route::Route;
+use crate::tls::Identity;
+
+use counters::Counters;
+use engine::Engine;
+pub use failure::{Failure, FailureKind, LoadError};
+use program::Program;
+
+/// A compiled script, ready to decide on any thread. Clones share it.
+#[derive(Clone)]
+pub struct Policy(Arc<Shared>);
+
+/// Where the relay stands, as scripts see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The zone the relay serves.
+    pub zone: Option<Zone>,
+    /// The name it is registered under.
+    pub hostname: Hostname,
+}
+
+/// Everything that one decision may depend on. The same request gets the same route from the same script.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The line that the viewer sent, trailing blanks and line end removed.
+    pub query: &'a str,
+    /// The build it names, if there is one.
+    pub build: Option<&'a Build>,
+    /// What the registry knew when the request came.
+    pub snapshot: &'a Snapshot,
+    /// The name of the listener that took it.
+    pub listener: &'a str,
+    /// The viewer's address.
+    pub peer: IpAddr,
+    /// The server name (SNI) the viewer asked for.
+    pub server_name: Option<&'a str>,
+    /// Who the viewer proved to be.
+    pub identity: Option<&'a Identity>,
+    /// Orders gateways that are equally good. A fresh random number a request spreads load; a kept one replays.
+    pub seed: u64,
+}
+
+/// A route, and where the script made it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// What was decided.
+    pub route: Route,
+    /// The script: see [`Policy::name`].
+    pub file: String,
+    /// The line of the call that made the route, counted from 1.
+    pub line: Option<usize>,
+}
+
+struct Shared {
+    program: Program,
+    counters: Counters,
+    /// Empty while its thread decides, and after a limit was hit.
+    engines: ThreadLocal<Cell<Option<Engine>>>,
+}
+
+impl Policy {
+    /// Compiles the script that `settings` names and runs it once, under the limits of a decision, to see that it is
+    /// a policy.
+    pub fn load(settings: &settings::Policy, place: Place, metrics: metrics::Policy) -> Result<Self, LoadError> {
+        let program = Program::read(settings, place)?;
+        let engine = Engine::start(&program).map_err(|complaint| program.load_error(complaint))?;
+        let shared = Shared { program, counters: Counters::new(&metrics), engines: ThreadLocal::new() };
+        // This thread will most likely decide as well, or ask for an explanation.
+        shared.engines.get_or_default().set(Some(engine));
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// Decides. Takes about as long as a function call, and at most the policy's time limit.
+    pub fn route(&self, request: &Request<'_>) -> Result<Route, Failure> {
+        self.decide(request, false).map(|explained| explained.route)
+    }
+
+    /// Decides as [`Self::route`] does, and finds out where in the script the route was made, which takes longer.
+    pub fn explain(&self, request: &Request<'_>) -> Result<Explained, Failure> {
+        self.decide(request, true)
+    }
+
+    /// The script's file, or `built-in default`.
+    pub fn name(&self) -> &str {
+        &self.0.program.name
+    }
+
+    fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Explained, Failure> {
+        let outcome = self.0.ask(request, explaining);
+        self.0.counters.count(&outcome);
+        outcome
+    }
+}
+
+impl Shared {
+    fn ask(&self, request: &Request<'_>, explaining: bool) -> Result<Explained, Failure> {
+        let slot = self.engines.get_or_default();
+        let engine = match slot.take() {
+            Some(engine) => engine,
+            None => Engine::start(&self.program).map_err(|complaint| self.program.failure(complaint))?,
+        };
+        let outcome = engine.decide(request, explaining).map_err(|complaint| self.program.failure(complaint));
+        // A limit may strike between any two instructions: what the script left half done goes with its engine.
+        if !outcome.as_ref().is_err_and(|failure| failure.kind.is_limit()) {
+            slot.set(Some(engine));
+        }
+        let (route, line) = outcome?;
+        Ok(Explained { route, file: self.program.name.clone(), line })
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy").field("name", &self.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,83 @@
+//! Routes as scripts hold them, and what `route` may return: one route, or a list of routes to be tried in order.
+
+use mlua::{Table, Value};
+
+use super::FailureKind;
+use super::facts::{Described, Fact, Field, quote};
+use super::failure::Complaint;
+use crate::route::{Route, Target};
+
+/// Longest refusal, in bytes.
+const MAX_REFUSAL: usize = 1024;
+
+/// Most targets of one route; what comes after the best of them is not worth the viewer's wait.
+const MAX_TARGETS: usize = 64;
+
+const MAKERS: &str = "a route is made by relay.direct(worker), relay.via(gateways) or relay.refuse(text)";
+
+/// A route with the line that made it, where that was asked for. Scripts can only hand it on.
+pub(super) struct Made {
+    pub(super) route: Route,
+    pub(super) line: Option<usize>,
+}
+
+impl Described for Made {
+    const NAME: &'static str = "Route";
+    const FIELDS: &'static [Field<Self>] = &[];
+}
+
+/// The route that tries these in order. No more than the first [`MAX_TARGETS`] are kept.
+pub(super) fn targets(mut targets: Vec<Target>) -> Route {
+    targets.truncate(MAX_TARGETS);
+    Route::Targets(targets)
+}
+
+/// The route that says `text`; or what is wrong with the text.
+pub(super) fn refusal(text: &[u8]) -> Result<Route, String> {
+    if text.len() > MAX_REFUSAL {
+        return Err(format!("text has {} bytes, and may have {MAX_REFUSAL}", text.len()));
+    }
+    match std::str::from_utf8(text) {
+        Ok(text) => Ok(Route::Refuse(text.to_owned())),
+        Err(error) => Err(format!("text is not UTF-8 from byte {} on", error.valid_up_to())),
+    }
+}
+
+/// Reads what `route` returned.
+pub(super) fn read(value: &Value) -> Result<Made, Complaint> {
+    match value {
+        Value::Table(list) => read_list(list),
+        _ => read_one(value).ok_or_else(|| bad(&format!("route returned {}; {MAKERS}", quote(value)))),
+    }
+}
+
+fn read_one(value: &Value) -> Option<Made> {
+    let made = value.as_userdata()?.borrow::<Fact<Made>>().ok()?;
+    Some(Made { route: made.0.route.clone(), line: made.0.line })
+}
+
+fn read_list(list: &Table) -> Result<Made, Complaint> {
+    let length = list.raw_len();
+    if length == 0 {
+        return Err(bad(&format!("route returned a table that is no list of routes; {MAKERS}")));
+    }
+    let mut all = Vec::new();
+    let mut line = None;
+    for position in 1..=length.min(MAX_TARGETS) {
+        let value: Value = list.raw_get(position).map_err(|error| bad(&error.to_string()))?;
+        let Some(made) = read_one(&value) else {
+            return Err(bad(&format!("route returned a list whose number {position} is {}; {MAKERS}", quote(&value))));
+        };
+        line = line.or(made.line);
+        match made.route {
+            Route::Targets(more) => all.extend(more),
+            Route::Refuse(_) if length == 1 => return Ok(made),
+            Route::Refuse(_) => return Err(bad("route returned a list with a refusal in it; a refusal stands alone")),
+        }
+    }
+    Ok(Made { route: targets(all), line })
+}
+
+fn bad(text: &str) -> Complaint {
+    Complaint::new(FailureKind::BadRoute, None, text)
+}

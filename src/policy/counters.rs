@@ -1,0 +1,41 @@
+//! The metrics of decisions, looked up once so that counting takes no lock.
+
+use prometheus_client::metrics::counter::Counter;
+
+use super::{Explained, Failure, FailureKind};
+use crate::metrics::{self, ByReason};
+use crate::route::Route;
+
+/// One counter for each way that a decision can end.
+pub(super) struct Counters {
+    routed: Counter,
+    refused: Counter,
+    failed: Counter,
+    failures: [Counter; FailureKind::ALL.len()],
+}
+
+impl Counters {
+    pub(super) fn new(metrics: &metrics::Policy) -> Self {
+        let decisions = |reason| metrics.decisions.get_or_create_owned(&ByReason { reason });
+        let failures = |kind: FailureKind| metrics.failures.get_or_create_owned(&ByReason { reason: kind.as_str() });
+        Self {
+            routed: decisions("routed"),
+            refused: decisions("refused"),
+            failed: decisions("failed"),
+            failures: FailureKind::ALL.map(failures),
+        }
+    }
+
+    pub(super) fn count(&self, outcome: &Result<Explained, Failure>) {
+        match outcome {
+            Ok(Explained { route: Route::Targets(_), .. }) => self.routed.inc(),
+            Ok(Explained { route: Route::Refuse(_), .. }) => self.refused.inc(),
+            Err(failure) => {
+                if let Some(counter) = self.failures.get(failure.kind as usize) {
+                    counter.inc();
+                }
+                self.failed.inc()
+            }
+        };
+    }
+}

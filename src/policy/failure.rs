@@ -1,0 +1,180 @@
+//! What a script did wrong, in words for the person who has to mend it: from Lua's errors to file, line and reason.
+
+use std::fmt;
+
+use mlua::Lua;
+
+/// Longest message, in characters: a script chooses its own words.
+const MAX_TEXT: usize = 500;
+
+/// Deepest frame that is searched for the script's line.
+const MAX_FRAMES: usize = 10;
+
+/// Why a decision came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}", Location(file, *line))]
+pub struct Failure {
+    /// What kind of failure, for metrics.
+    pub kind: FailureKind,
+    /// The policy's name.
+    pub file: String,
+    /// Where it happened, counted from 1.
+    pub line: Option<usize>,
+    /// What happened, and what to do.
+    pub message: String,
+}
+
+/// Why a script is no policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}{}", Location(file, *line), Excerpt(excerpt.as_deref()))]
+pub struct LoadError {
+    /// The policy's name.
+    pub file: String,
+    /// Where it went wrong, counted from 1.
+    pub line: Option<usize>,
+    /// What is wrong, and what to do.
+    pub message: String,
+    /// The text of that line.
+    pub excerpt: Option<String>,
+}
+
+/// The kinds of failure, a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// It took longer than it may.
+    Time,
+    /// It needed more memory than it may.
+    Memory,
+    /// The script raised an error.
+    Error,
+    /// What it answered is no route.
+    BadRoute,
+}
+
+impl FailureKind {
+    /// All of them, in order.
+    pub const ALL: [Self; 4] = [Self::Time, Self::Memory, Self::Error, Self::BadRoute];
+
+    /// The word in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Memory => "memory",
+            Self::Error => "error",
+            Self::BadRoute => "bad_route",
+        }
+    }
+
+    /// Whether the engine stopped the script, rather than the script itself.
+    pub fn is_limit(self) -> bool {
+        matches!(self, Self::Time | Self::Memory)
+    }
+}
+
+/// A failure on its way through Lua. Its text can be caught and printed by the script.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{text}")]
+pub(super) struct Complaint {
+    pub(super) kind: FailureKind,
+    pub(super) line: Option<usize>,
+    pub(super) text: String,
+}
+
+impl Complaint {
+    /// Bounds `text` and makes it printable: it may come from a viewer by way of the script.
+    pub(super) fn new(kind: FailureKind, line: Option<usize>, text: &str) -> Self {
+        Self { kind, line, text: printable(text.trim_end(), MAX_TEXT) }
+    }
+
+    /// As [`Self::new`], to be raised in the script at the line that runs now.
+    pub(super) fn raised(lua: &Lua, kind: FailureKind, text: &str) -> mlua::Error {
+        mlua::Error::external(Self::new(kind, line_now(lua), text))
+    }
+
+    /// Reads what came out of the script called `chunk`.
+    pub(super) fn from_lua(error: &mlua::Error, chunk: &str) -> Self {
+        match error {
+            mlua::Error::CallbackError { cause, traceback } => {
+                let mut complaint = Self::from_lua(cause, chunk);
+                complaint.line = complaint.line.or_else(|| line_in(traceback, chunk));
+                complaint
+            }
+            mlua::Error::ExternalError(cause) => match cause.downcast_ref::<Self>() {
+                Some(complaint) => complaint.clone(),
+                None => Self::new(FailureKind::Error, None, &cause.to_string()),
+            },
+            mlua::Error::MemoryError(text) => Self::new(FailureKind::Memory, None, text),
+            mlua::Error::RuntimeError(text) => Self::from_text(text, chunk),
+            other => Self::new(FailureKind::Error, None, &other.to_string()),
+        }
+    }
+
+    /// Reads `chunk:12: message`, with or without a traceback below it.
+    fn from_text(text: &str, chunk: &str) -> Self {
+        let (head, traceback) = text.split_once("\nstack traceback:").unwrap_or((text, ""));
+        let (line, message) = match located(head, chunk) {
+            Some((line, message)) => (Some(line), message),
+            // The library's guards are Lua too; the script's line is the one that called them.
+            None => (line_in(traceback, chunk), located(head, super::library::CHUNK).map_or(head, |(_, text)| text)),
+        };
+        // Lua's own words, which is all that is left of a memory error once it crossed a coroutine.
+        let kind = if message == "not enough memory" { FailureKind::Memory } else { FailureKind::Error };
+        Self::new(kind, line, message)
+    }
+}
+
+/// The line of the script that runs now: the innermost frame that is the script's own.
+pub(super) fn line_now(lua: &Lua) -> Option<usize> {
+    (0..MAX_FRAMES).find_map(|level| {
+        let frame = |debug: &mlua::debug::Debug<'_>| {
+            let own = debug.source().short_src.is_some_and(|name| name != super::library::CHUNK);
+            debug.current_line().filter(|_| own)
+        };
+        lua.inspect_stack(level, frame).flatten()
+    })
+}
+
+/// `text` without control characters, cut after `max` characters.
+pub(super) fn printable(text: &str, max: usize) -> String {
+    let mut out = String::new();
+    for c in text.chars().take(max) {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    if text.chars().nth(max).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+fn located<'a>(text: &'a str, chunk: &str) -> Option<(usize, &'a str)> {
+    let (line, message) = text.strip_prefix(chunk)?.strip_prefix(':')?.split_once(": ")?;
+    Some((line.parse().ok()?, message))
+}
+
+/// The first line of `traceback` that lies in `chunk`.
+fn line_in(traceback: &str, chunk: &str) -> Option<usize> {
+    traceback.lines().find_map(|frame| {
+        let digits = frame.trim_start().strip_prefix(chunk)?.strip_prefix(':')?;
+        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+        digits.get(..end)?.parse().ok()
+    })
+}
+
+struct Location<'a>(&'a str, Option<usize>);
+
+impl fmt::Display for Location<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Some(line) => write!(f, "{}:{line}", self.0),
+            None => f.write_str(self.0),
+        }
+    }
+}
+
+struct Excerpt<'a>(Option<&'a str>);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |line| write!(f, "\n    {line}"))
+    }
+}

@@ -1,0 +1,137 @@
+//! What of Luau's own library a script may use. A name enters this list by being safe, bounded and a pure function of
+//! its arguments: no clock, no chance, no file, no other script's text.
+
+use mlua::{Lua, MultiValue, StdLib, Table, Value};
+
+use super::FailureKind;
+use super::failure::{self, Complaint};
+use super::relay::Call;
+use super::spelling;
+
+/// What the guards of the library are called in Lua's messages.
+pub(super) const CHUNK: &str = "[library]";
+
+const GUARDS: &str = include_str!("library.lua");
+
+/// Longest printed line, in characters.
+const MAX_PRINTED: usize = 1000;
+
+/// Libraries with the functions that stay. `math.random` is chance; `table.foreach` and its like are deprecated.
+const LIBRARIES: [(&str, &[&str]); 6] = [
+    (
+        "bit32",
+        &[
+            "arshift", "band", "bnot", "bor", "btest", "bxor", "byteswap", "countlz", "countrz", "extract", "lrotate",
+            "lshift", "replace", "rrotate", "rshift",
+        ],
+    ),
+    ("coroutine", &["close", "create", "isyieldable", "resume", "running", "status", "wrap", "yield"]),
+    (
+        "math",
+        &[
+            "abs", "acos", "asin", "atan", "atan2", "ceil", "clamp", "cos", "cosh", "deg", "exp", "floor", "fmod",
+            "frexp", "huge", "ldexp", "lerp", "log", "log10", "map", "max", "min", "modf", "pi", "pow", "rad", "round",
+            "sign", "sin", "sinh", "sqrt", "tan", "tanh",
+        ],
+    ),
+    (
+        "string",
+        &[
+            "byte", "char", "find", "format", "gmatch", "gsub", "len", "lower", "match", "pack", "packsize", "rep",
+            "reverse", "split", "sub", "unpack", "upper",
+        ],
+    ),
+    (
+        "table",
+        &[
+            "clear", "clone", "concat", "create", "find", "freeze", "insert", "isfrozen", "move", "pack", "remove",
+            "sort", "unpack",
+        ],
+    ),
+    ("utf8", &["char", "charpattern", "codepoint", "codes", "len", "offset"]),
+];
+
+/// Global functions that stay; the libraries, `print` and `relay` come to them.
+const GLOBALS: [&str; 19] = [
+    "assert",
+    "error",
+    "getmetatable",
+    "ipairs",
+    "next",
+    "pairs",
+    "pcall",
+    "rawequal",
+    "rawget",
+    "rawlen",
+    "rawset",
+    "select",
+    "setmetatable",
+    "tonumber",
+    "tostring",
+    "type",
+    "typeof",
+    "unpack",
+    "xpcall",
+];
+
+/// The parts of Luau that are loaded at all.
+pub(super) fn parts() -> StdLib {
+    StdLib::BIT | StdLib::COROUTINE | StdLib::MATH | StdLib::STRING | StdLib::TABLE | StdLib::UTF8
+}
+
+/// Cuts the globals of `lua` down to what a script may use, and adds `relay`.
+pub(super) fn furnish(lua: &Lua, relay: Table) -> mlua::Result<()> {
+    let globals = lua.globals();
+    keep(&globals, |name| GLOBALS.contains(&name) || LIBRARIES.iter().any(|(library, _)| *library == name))?;
+    for (library, functions) in LIBRARIES {
+        keep(&globals.get(library)?, |name| functions.contains(&name))?;
+    }
+    lua.load(GUARDS).set_name(format!("={CHUNK}")).exec()?;
+    globals.raw_set("print", lua.create_function(print)?)?;
+    globals.raw_set("relay", relay)?;
+    Ok(())
+}
+
+/// Makes everything read-only, and unknown globals an error. The last step: nothing can be added after it.
+pub(super) fn seal(lua: &Lua) -> mlua::Result<()> {
+    let library = lua.globals();
+    let unknown = lua.create_table()?;
+    unknown.raw_set("__index", lua.create_function(unknown_global)?)?;
+    library.set_metatable(Some(unknown))?;
+    lua.sandbox(true)?;
+    let rules = lua.create_table()?;
+    rules.raw_set("__index", library)?;
+    rules.raw_set("__newindex", lua.create_function(new_global)?)?;
+    rules.set_readonly(true);
+    lua.globals().set_metatable(Some(rules))
+}
+
+fn keep(table: &Table, wanted: impl Fn(&str) -> bool) -> mlua::Result<()> {
+    let names: Vec<String> =
+        table.pairs::<String, Value>().map(|pair| pair.map(|(name, _)| name)).collect::<Result<_, _>>()?;
+    names.into_iter().filter(|name| !wanted(name)).try_for_each(|name| table.raw_set(name, Value::Nil))
+}
+
+fn unknown_global(lua: &Lua, (_, name): (Value, String)) -> mlua::Result<Value> {
+    let known = GLOBALS.into_iter().chain(LIBRARIES.map(|(library, _)| library)).chain(["print", "relay"]);
+    let text = format!("there is no global \"{name}\"{}", spelling::hint(&name, known));
+    Err(Complaint::raised(lua, FailureKind::Error, &text))
+}
+
+fn new_global(lua: &Lua, (_, name, _): (Value, String, Value)) -> mlua::Result<()> {
+    let text = format!("\"{name}\" is not declared; write: local {name}");
+    Err(Complaint::raised(lua, FailureKind::Error, &text))
+}
+
+/// Writes to the log, a bounded number of bounded lines a decision.
+fn print(lua: &Lua, values: MultiValue) -> mlua::Result<()> {
+    let Some(left) = lua.app_data_mut::<Call>().and_then(|mut call| call.line_to_print()) else { return Ok(()) };
+    let words: Vec<String> = values.iter().map(Value::to_string).collect::<Result<_, _>>()?;
+    let text = failure::printable(&words.join(" "), MAX_PRINTED);
+    let line = failure::line_now(lua);
+    tracing::info!(target: "policy", text, line, "the policy printed");
+    if left == 0 {
+        tracing::info!(target: "policy", line, "the policy printed too much; the rest of this decision is not shown");
+    }
+    Ok(())
+}

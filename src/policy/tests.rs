@@ -1,0 +1,151 @@
+//! What a policy may expect of its engine, and the engine of a policy: on real scripts, through the public face.
+
+mod isolation;
+mod loading;
+mod mistakes;
+mod runaways;
+mod threads;
+mod zuul;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::metrics::Metrics;
+use crate::names::BuildId;
+use crate::registry::{Components, Gateway, State, Worker};
+
+pub(super) const UUID: &str = "0123456789abcdef0123456789abcdef";
+
+/// A zone's relay with a registry of its own, to ask policies in.
+pub(super) struct World {
+    pub(super) snapshot: Snapshot,
+    pub(super) build: Option<Build>,
+    pub(super) identity: Option<Identity>,
+    pub(super) seed: u64,
+}
+
+impl World {
+    /// One build, which runs on `executor1:7900` in `zone`; no gateways.
+    pub(super) fn running_in(zone: Option<&str>) -> Self {
+        let worker = Worker { hostname: host("executor1"), log_port: Some(7900), zone: zone.map(in_zone) };
+        Self { build: Some(build(Some(worker))), ..Self::without_build() }
+    }
+
+    pub(super) fn without_build() -> Self {
+        Self { snapshot: Snapshot::default(), build: None, identity: None, seed: 0 }
+    }
+
+    pub(super) fn with(mut self, gateways: Vec<Gateway>) -> Self {
+        let gateways = gateways.into_iter().map(Arc::new).collect();
+        self.snapshot.components = Arc::new(Components { gateways, ..Components::default() });
+        self
+    }
+
+    pub(super) fn seeded(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    pub(super) fn request(&self) -> Request<'_> {
+        Request {
+            query: UUID,
+            build: self.build.as_ref(),
+            snapshot: &self.snapshot,
+            listener: "finger",
+            peer: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
+            server_name: Some("logs.example"),
+            identity: self.identity.as_ref(),
+            seed: self.seed,
+        }
+    }
+
+    pub(super) fn ask(&self, policy: &Policy) -> Result<Route, Failure> {
+        policy.route(&self.request())
+    }
+}
+
+pub(super) fn build(worker: Option<Worker>) -> Build {
+    Build {
+        uuid: BuildId::parse(UUID).unwrap(),
+        zone: Some(in_zone("asked")),
+        tenant: Some("example".to_owned()),
+        pipeline: Some("check".to_owned()),
+        state: Some("running".to_owned()),
+        worker,
+    }
+}
+
+pub(super) fn gateway(name: &str, zone: &str, state: State) -> Gateway {
+    Gateway {
+        id: format!("{name}0000000001").into(),
+        hostname: host(name),
+        zone: Some(in_zone(zone)),
+        public_port: Some(7979),
+        use_ssl: true,
+        state,
+        version: None,
+    }
+}
+
+pub(super) fn host(name: &str) -> Hostname {
+    Hostname::parse(name).unwrap()
+}
+
+pub(super) fn in_zone(name: &str) -> Zone {
+    Zone::parse(name).unwrap()
+}
+
+/// The relay of the tests stands in zone `here`.
+pub(super) fn here() -> Place {
+    Place { zone: Some(in_zone("here")), hostname: host("relay.example") }
+}
+
+pub(super) fn builtin(place: Place) -> Policy {
+    Policy::load(&settings::Policy::default(), place, Metrics::new().policy.clone()).unwrap()
+}
+
+/// Loads `text` as the file `policy.lua` of a directory that is gone afterwards.
+pub(super) fn try_load(text: &str, limits: settings::Policy) -> Result<Policy, LoadError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.lua");
+    std::fs::write(&file, text).unwrap();
+    let settings = settings::Policy { file: Some(file), ..limits };
+    Policy::load(&settings, here(), Metrics::new().policy.clone())
+}
+
+pub(super) fn load(text: &str) -> Policy {
+    try_load(text, settings::Policy::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A policy whose `route(request)` has `body`.
+pub(super) fn routing(body: &str) -> Policy {
+    load(&script(body))
+}
+
+/// `body` begins in line 1.
+pub(super) fn script(body: &str) -> String {
+    format!("local policy = {{ api = 1 }} function policy.route(request) {body}\nend return policy")
+}
+
+/// What `expression` is in a decision about `world`, as text.
+pub(super) fn value_of(expression: &str, world: &World) -> String {
+    let policy = routing(&format!("return relay.refuse(tostring({expression}))"));
+    match world.ask(&policy) {
+        Ok(Route::Refuse(text)) => text,
+        other => panic!("{expression}: {other:?}"),
+    }
+}
+
+pub(super) fn hosts(route: &Route) -> Vec<String> {
+    match route {
+        Route::Targets(targets) => targets.iter().map(|target| target.host.to_string()).collect(),
+        Route::Refuse(text) => vec![format!("refused: {text}")],
+    }
+}
+
+pub(super) fn short_limits() -> settings::Policy {
+    settings::Policy { file: None::<PathBuf>, time_limit: Duration::from_millis(20), memory_limit: 4 << 20 }
+}

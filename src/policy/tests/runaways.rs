@@ -1,0 +1,201 @@
+//! Every kind of script that would not end is stopped, and its thread decides on as if nothing had happened.
+
+use super::*;
+
+/// Runs `body` when the build is in tenant `mad`; answers sensibly otherwise.
+fn stops(kind: FailureKind, body: &str) -> Failure {
+    let policy = try_load(
+        &script(&format!(
+            "if request.build.tenant == 'mad' then {body}\nend return relay.direct(request.build.worker)"
+        )),
+        short_limits(),
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    let sane = World::running_in(None);
+    let mut mad = World::running_in(None);
+    mad.build.as_mut().unwrap().tenant = Some("mad".to_owned());
+    let failure = mad.ask(&policy).unwrap_err();
+    assert_eq!(failure.kind, kind, "{failure}");
+    for _ in 0..3 {
+        assert_eq!(hosts(&sane.ask(&policy).unwrap()), ["executor1"]);
+        assert_eq!(mad.ask(&policy).unwrap_err().kind, kind);
+    }
+    failure
+}
+
+fn runs_out_of_time(body: &str) {
+    stops(FailureKind::Time, body);
+}
+
+fn runs_out_of_memory(body: &str) {
+    stops(FailureKind::Memory, body);
+}
+
+#[test]
+fn a_loop() {
+    let failure = stops(FailureKind::Time, "\nwhile true do end");
+    assert_eq!(failure.line, Some(2));
+    assert!(failure.message.contains("20ms"), "{failure}");
+}
+
+#[test]
+fn a_loop_of_any_form() {
+    runs_out_of_time("for _ = 1, math.huge do end");
+    runs_out_of_time("repeat until false");
+    runs_out_of_time("local t = {1} for k in function() return 1 end do end");
+}
+
+#[test]
+fn a_loop_inside_pcall_inside_a_loop() {
+    runs_out_of_time("while true do pcall(function() while true do end end) end");
+}
+
+#[test]
+fn a_loop_whose_error_is_caught_before_a_good_answer() {
+    runs_out_of_time("pcall(function() while true do end end) return relay.refuse('caught')");
+    runs_out_of_time("pcall(pcall, pcall, function() while true do end end) return relay.refuse('caught')");
+}
+
+#[test]
+fn a_loop_in_an_error_handler() {
+    runs_out_of_time("xpcall(error, function() while true do end end)");
+    runs_out_of_time("xpcall(function() while true do end end, function() while true do end end)");
+}
+
+#[test]
+fn a_loop_in_a_metamethod() {
+    let forever = "function() while true do end end";
+    runs_out_of_time(&format!("return setmetatable({{}}, {{ __index = {forever} }}).x"));
+    runs_out_of_time(&format!("setmetatable({{}}, {{ __newindex = {forever} }}).x = 1"));
+    runs_out_of_time(&format!("return tostring(setmetatable({{}}, {{ __tostring = {forever} }}))"));
+    runs_out_of_time(&format!("print(setmetatable({{}}, {{ __tostring = {forever} }}))"));
+    runs_out_of_time(&format!("return #setmetatable({{}}, {{ __len = {forever} }})"));
+    runs_out_of_time(&format!("for _ in setmetatable({{}}, {{ __iter = {forever} }}) do end"));
+    runs_out_of_time(&format!(
+        "local a = setmetatable({{}}, {{ __eq = {forever} }}) return a == setmetatable({{}}, getmetatable(a))"
+    ));
+}
+
+#[test]
+fn a_loop_in_what_is_thrown() {
+    runs_out_of_time("error(setmetatable({}, { __tostring = function() while true do end end }))");
+}
+
+#[test]
+fn a_loop_in_a_coroutine() {
+    runs_out_of_time("coroutine.wrap(function() while true do end end)()");
+    runs_out_of_time("while true do coroutine.resume(coroutine.create(function() while true do end end)) end");
+    runs_out_of_time(
+        "local c = coroutine.wrap(function() while true do coroutine.yield() end end) while true do c() end",
+    );
+}
+
+#[test]
+fn a_backtracking_pattern() {
+    runs_out_of_time("return string.find(string.rep('a', 40), string.rep('a?', 40) .. string.rep('a', 41))");
+    runs_out_of_time("return string.match(string.rep('a', 5000), '.-.-.-.-.-b')");
+    runs_out_of_time("return string.gsub(string.rep('a', 5000), '.-.-.-.-b', '')");
+    runs_out_of_time("for _ in string.gmatch(string.rep('a', 5000), '.-.-.-.-b') do end");
+}
+
+#[test]
+fn searches_that_the_interrupt_cannot_reach_are_refused() {
+    let refused = |body: &str| {
+        let failure = stops(FailureKind::Error, body);
+        assert!(failure.message.contains("more than one call may"), "{failure}");
+        assert_eq!(failure.line, Some(1), "{failure}");
+    };
+    refused("return string.find(string.rep('a', 200000), string.rep('a', 100000) .. 'b', 1, true)");
+    refused("return string.rep('a', 200000):find(string.rep('a', 100000) .. 'b')");
+    refused("return string.match(string.rep('a', 200000), '[' .. string.rep('b', 100000) .. ']*')");
+    refused("return string.gsub(string.rep('a', 200000), '[' .. string.rep('b', 100000) .. ']*', '')");
+    refused("return string.gmatch(string.rep('a', 200000), '[' .. string.rep('b', 100000) .. ']*')");
+    refused("return string.split(string.rep('a', 200000), string.rep('a', 100000) .. 'b')");
+    refused("return table.move({}, 1, 2 ^ 30, 1, {})");
+}
+
+#[test]
+fn a_sort_with_a_bad_order() {
+    runs_out_of_time("table.sort(table.create(1000, 1), function() while true do end end)");
+    runs_out_of_time(
+        "local t = {} for i = 1, 50 do t[i] = i end while true do pcall(table.sort, t, function() return true end) end",
+    );
+}
+
+#[test]
+fn a_sort_without_an_order_of_the_scripts_own() {
+    let long = "local a, b = string.rep('a', 500000) .. 'a', string.rep('a', 500000) .. 'b' \
+                local t = {} for i = 1, 20000 do t[i] = if i % 2 == 0 then a else b end ";
+    runs_out_of_time(&format!("{long} table.sort(t)"));
+    runs_out_of_time("local t = table.create(100000, 1) while true do table.sort(t, rawequal) end");
+}
+
+#[test]
+fn a_memory_bomb() {
+    let failure = stops(FailureKind::Memory, "local t = {} while true do t[#t + 1] = { t } end");
+    assert!(failure.message.contains("4.0 MiB"), "{failure}");
+}
+
+#[test]
+fn a_string_bomb() {
+    runs_out_of_memory("return string.rep('x', 1e9)");
+    runs_out_of_memory("local s = 'x' while true do s = s .. s end");
+    runs_out_of_memory("return table.concat(table.create(1000, string.rep('x', 100000)))");
+    runs_out_of_memory("return string.format('%s%s', string.rep('x', 3e6), 'x')");
+    runs_out_of_memory("return string.gsub(string.rep('x', 1e5), 'x', string.rep('y', 1000))");
+    runs_out_of_memory("return table.create(1e7)");
+}
+
+#[test]
+fn a_memory_bomb_in_a_coroutine() {
+    runs_out_of_memory("coroutine.wrap(function() local t = {} while true do t[#t + 1] = {} end end)()");
+    runs_out_of_memory("local t = {} while true do t[#t + 1] = coroutine.create(function() end) end");
+}
+
+#[test]
+fn a_memory_bomb_of_facts_and_routes() {
+    runs_out_of_memory("local t = {} while true do t[#t + 1] = request.build end");
+    runs_out_of_memory("local t = {} while true do t[#t + 1] = relay.refuse(string.rep('x', 1000) .. #t) end");
+}
+
+#[test]
+fn a_memory_bomb_whose_error_is_caught_is_over_when_it_is_caught() {
+    let policy =
+        try_load(&script("pcall(string.rep, 'x', 1e9) return relay.direct(request.build.worker)"), short_limits());
+    let policy = policy.unwrap();
+    for _ in 0..10 {
+        assert_eq!(hosts(&World::running_in(None).ask(&policy).unwrap()), ["executor1"]);
+    }
+}
+
+#[test]
+fn memory_that_grows_from_call_to_call_costs_one_decision_and_starts_over() {
+    let text = "local kept = {}\n".to_owned()
+        + &script("kept[#kept + 1] = string.rep('x', 1e6) .. #kept return relay.direct(request.build.worker)");
+    let policy = try_load(&text, short_limits()).unwrap();
+    let outcomes: Vec<_> = (0..20).map(|_| World::running_in(None).ask(&policy)).collect();
+    let failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+    assert!((2..=10).contains(&failed.len()), "{failed:?}");
+    assert!(failed.iter().all(|failure| failure.kind == FailureKind::Memory), "{failed:?}");
+    assert!(outcomes.windows(2).all(|pair| pair[0].is_ok() || pair[1].is_ok()), "{outcomes:?}");
+}
+
+#[test]
+fn deep_recursion() {
+    let failure = stops(FailureKind::Error, "local function f() return 1 + f() end return f()");
+    assert!(failure.message.contains("stack overflow"), "{failure}");
+    stops(FailureKind::Error, "local function f() return select(2, pcall(f)) end error(f())");
+    stops(
+        FailureKind::Error,
+        "local t = {} setmetatable(t, { __index = function(t, k) return t[k .. 'x'] end }) return t.x",
+    );
+    stops(FailureKind::Error, "local function f() return coroutine.wrap(f)() end return f()");
+}
+
+#[test]
+fn a_script_that_never_finishes_loading_is_no_policy() {
+    let error = try_load("local policy = { api = 1 }\nwhile true do end return policy", short_limits()).unwrap_err();
+    assert_eq!((error.line, error.excerpt.as_deref()), (Some(2), Some("while true do end return policy")));
+    let error = try_load("return string.rep('x', 1e9)", short_limits()).unwrap_err();
+    assert!(error.message.contains("memory_limit"), "{error}");
+}

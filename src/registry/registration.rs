@@ -1,0 +1,315 @@
+//! The relay as Zuul's other components see it: one ephemeral znode, there as long as the relay is, saying what it does.
+//!
+//! It must never harm Zuul. Every component takes the lowest `model_api` that any shows as the version of the system's
+//! data, and crashes when it starts beside a znode without a whole content. So the znode is created with all of it at
+//! once, and shows a version above everybody's: a higher one has no effect (`zuul/zk/components.py`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::{debug, info, info_span, warn};
+
+use crate::names::{Hostname, Zone};
+use crate::registry::Registry;
+use crate::registry::model::{Freshness, Snapshot, State};
+use crate::registry::zookeeper::library::{Acls, Client, CreateMode, CreateOptions, Error, SessionId};
+use crate::registry::zookeeper::{COMPONENTS, EXECUTOR, QUEUE_PARTS, ZooKeeper};
+use crate::tasks::Tasks;
+
+/// What the relay says of itself, but for its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// The name to dial and to verify.
+    pub hostname: Hostname,
+    /// The zone it serves.
+    pub zone: Option<Zone>,
+    /// The port to dial. Shown only with a zone, as Zuul's own gateway does.
+    pub public_port: u16,
+    /// Whether that port speaks TLS.
+    pub use_ssl: bool,
+}
+
+/// The relay's registration, kept up by a task until [`Registration::withdraw`].
+#[derive(Debug)]
+pub struct Registration {
+    wish: watch::Sender<Wish>,
+    names: watch::Receiver<Names>,
+}
+
+/// What the znode is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Show(State),
+    Nothing,
+}
+
+/// What the znode is called now, and was called lately.
+#[derive(Debug, Clone, Default)]
+struct Names {
+    current: Option<Arc<str>>,
+    past: Vec<Arc<str>>,
+}
+
+impl Registration {
+    /// Registers as `initializing`, now or as soon as ZooKeeper is there, and again whenever a session was lost.
+    /// `None` if `registry` has no ZooKeeper to register with.
+    pub fn start(registry: &Registry, announcement: Announcement, tasks: &Tasks) -> Option<Self> {
+        let zookeeper = registry.zookeeper.clone()?;
+        let wish = watch::Sender::new(Wish::Show(State::Initializing));
+        let names = watch::Sender::new(Names::default());
+        let registration = Self { names: names.subscribe(), wish };
+        let clerk = Clerk::new(registry.clone(), &zookeeper, announcement, (registration.wish.subscribe(), names));
+        tasks.spawn_until_stopped(info_span!("registration"), clerk.work());
+        Some(registration)
+    }
+
+    /// Shows another state.
+    pub fn state(&self, state: State) {
+        self.wish.send_if_modified(|wish| std::mem::replace(wish, Wish::Show(state)) != Wish::Show(state));
+    }
+
+    /// The last part of the znode's path; `None` until there is one.
+    pub fn id(&self) -> Option<Arc<str>> {
+        self.names.borrow().current.clone()
+    }
+
+    /// Whether the gateway called `id` is this relay. A znode of a session that was just lost counts as well, since
+    /// mirrors may still show it.
+    pub fn is_own(&self, id: &str) -> bool {
+        let names = self.names.borrow();
+        names.current.iter().chain(&names.past).any(|own| &**own == id)
+    }
+
+    /// Removes the znode, for at most `deadline`. Must come before the tasks are told to stop. If ZooKeeper is away the
+    /// znode goes with its session.
+    pub async fn withdraw(self, deadline: Duration) {
+        self.wish.send_replace(Wish::Nothing);
+        let mut names = self.names;
+        let gone = timeout(deadline, async { while names.changed().await.is_ok() {} }).await;
+        if gone.is_err() {
+            warn!("could not remove the registration in time; it goes when its session expires");
+        }
+    }
+}
+
+/// The task that keeps the znode as it is wished.
+struct Clerk {
+    registry: Registry,
+    announcement: Announcement,
+    link: watch::Receiver<Option<Client>>,
+    changes: watch::Receiver<u64>,
+    wish: watch::Receiver<Wish>,
+    names: watch::Sender<Names>,
+    znode: Option<Znode>,
+}
+
+/// What is in ZooKeeper, as far as we know.
+#[derive(Debug)]
+struct Znode {
+    path: String,
+    session: SessionId,
+    content: Vec<u8>,
+}
+
+impl Clerk {
+    /// The parent of all gateways, this one too.
+    const PARENT: &str = "/zuul/components/fingergw";
+
+    /// The kinds of components whose parents Zuul expects.
+    const KINDS: [&str; 6] = ["scheduler", "executor", "merger", "fingergw", "web", "launcher"];
+
+    /// Higher than any data-model version that Zuul will have for a long time (38 in 14.3.0).
+    const MODEL_API: i64 = 1_000_000;
+
+    /// Longest wait for one step, and the pause after one that failed.
+    const PATIENCE: Duration = Duration::from_secs(5);
+    const PAUSE: Duration = Duration::from_secs(1);
+
+    /// How many names of former znodes are remembered.
+    const MEMORY: usize = 8;
+
+    fn new(
+        registry: Registry,
+        zookeeper: &ZooKeeper,
+        announcement: Announcement,
+        (wish, names): (watch::Receiver<Wish>, watch::Sender<Names>),
+    ) -> Self {
+        let changes = registry.changes();
+        Self { registry, announcement, link: zookeeper.client(), changes, wish, names, znode: None }
+    }
+
+    async fn work(mut self) {
+        loop {
+            let wish = *self.wish.borrow_and_update();
+            let client = self.link.borrow_and_update().clone();
+            let settled = match client {
+                Some(client) => self.settle(&client, wish).await,
+                None => Ok(()),
+            };
+            match settled {
+                Ok(()) if wish == Wish::Nothing => return,
+                Ok(()) => self.cause_to_act().await,
+                Err(error) => {
+                    warn!(%error, "could not register; trying again");
+                    let _sooner = timeout(Self::PAUSE, self.cause_to_act()).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until the znode may not be as it should be.
+    async fn cause_to_act(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.wish.changed() => return,
+                _ = self.link.changed() => return,
+                _ = self.changes.changed() => {
+                    if self.outdated(&self.registry.snapshot()) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether what others see is not what it should be.
+    fn outdated(&self, snapshot: &Snapshot) -> bool {
+        let (Some(znode), Wish::Show(state)) = (&self.znode, *self.wish.borrow()) else { return false };
+        let seen = snapshot.components.gateways.iter().any(|gateway| self.is_current(&gateway.id));
+        let vanished = snapshot.freshness == Freshness::Live && !seen;
+        vanished || znode.content != self.content(state)
+    }
+
+    fn is_current(&self, id: &str) -> bool {
+        self.names.borrow().current.as_deref() == Some(id)
+    }
+
+    async fn settle(&mut self, client: &Client, wish: Wish) -> Result<(), Error> {
+        let settling = async {
+            self.recognize(client).await?;
+            match wish {
+                Wish::Nothing => self.remove(client).await,
+                Wish::Show(state) => self.show(client, state).await,
+            }
+        };
+        timeout(Self::PATIENCE, settling).await.unwrap_or(Err(Error::Timeout))
+    }
+
+    /// Finds out which znode is ours: a create may have succeeded though its answer was lost, and anybody may have
+    /// deleted the one we made. Removes what an older session of ours left behind.
+    async fn recognize(&mut self, client: &Client) -> Result<(), Error> {
+        client.sync(Self::PARENT).await?;
+        let mut own = client.list_ephemerals(Self::PARENT).await?;
+        own.sort();
+        let known = self.znode.take();
+        if let Some(old) = known.as_ref().filter(|known| known.session != client.session_id()) {
+            discard(client, old).await?;
+        }
+        let Some(path) = own.pop() else { return Ok(()) };
+        for surplus in own {
+            absent(client.delete(&surplus, None).await)?;
+        }
+        let content = known.filter(|known| known.path == path).map(|known| known.content).unwrap_or_default();
+        self.call(&path);
+        self.znode = Some(Znode { path, session: client.session_id(), content });
+        Ok(())
+    }
+
+    async fn show(&mut self, client: &Client, state: State) -> Result<(), Error> {
+        let content = self.content(state);
+        match &mut self.znode {
+            Some(znode) if znode.content == content => {}
+            Some(znode) => {
+                client.set_data(&znode.path, &content, None).await?;
+                znode.content = content;
+                debug!(path = znode.path, state = state.as_str(), "registration updated");
+            }
+            None => self.create(client, content).await?,
+        }
+        Ok(())
+    }
+
+    async fn create(&mut self, client: &Client, content: Vec<u8>) -> Result<(), Error> {
+        prepare(client).await?;
+        let prefix = format!("{}/{}", Self::PARENT, self.announcement.hostname);
+        let mode = CreateMode::EphemeralSequential.with_acls(Acls::anyone_all());
+        let (_stat, sequence) = client.create(&prefix, &content, &mode).await?;
+        let path = format!("{prefix}{sequence}");
+        info!(path, "registered");
+        self.call(&path);
+        self.znode = Some(Znode { path, session: client.session_id(), content });
+        Ok(())
+    }
+
+    async fn remove(&mut self, client: &Client) -> Result<(), Error> {
+        if let Some(znode) = &self.znode {
+            absent(client.delete(&znode.path, None).await)?;
+            info!(path = znode.path, "registration removed");
+        }
+        self.znode = None;
+        Ok(())
+    }
+
+    /// Remembers the name under which others see us from now on.
+    fn call(&self, path: &str) {
+        let name: Arc<str> = path.rsplit('/').next().unwrap_or(path).into();
+        self.names.send_if_modified(|names| {
+            if names.current.as_ref() == Some(&name) {
+                return false;
+            }
+            names.past.extend(names.current.replace(name));
+            let surplus = names.past.len().saturating_sub(Self::MEMORY);
+            names.past.drain(..surplus);
+            true
+        });
+    }
+
+    /// The whole content, with every key that Zuul's `ComponentRegistry` reads, sorted as Zuul sorts them.
+    fn content(&self, state: State) -> Vec<u8> {
+        let Announcement { hostname, zone, public_port, use_ssl } = &self.announcement;
+        let shown = self.registry.snapshot().components.model_api;
+        json!({
+            "hostname": hostname.as_str(),
+            "kind": "fingergw",
+            "model_api": shown.map_or(Self::MODEL_API, |shown| shown.max(Self::MODEL_API)),
+            "public_port": zone.as_ref().map(|_| public_port),
+            "state": state.as_str(),
+            "use_ssl": use_ssl,
+            "version": env!("CARGO_PKG_VERSION"),
+            "zone": zone.as_ref().map(Zone::as_str),
+        })
+        .to_string()
+        .into_bytes()
+    }
+}
+
+/// Creates what Zuul's own gateway creates when it is the first component of a system.
+async fn prepare(client: &Client) -> Result<(), Error> {
+    let directory: CreateOptions<'_> = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    for kind in Clerk::KINDS {
+        client.mkdir(&format!("{COMPONENTS}/{kind}"), &directory).await?;
+    }
+    for part in QUEUE_PARTS {
+        client.mkdir(&format!("{EXECUTOR}/unzoned/{part}"), &directory).await?;
+    }
+    Ok(())
+}
+
+/// Deletes a znode that a former session of ours made, if it still is that session's.
+async fn discard(client: &Client, old: &Znode) -> Result<(), Error> {
+    match client.check_stat(&old.path).await? {
+        Some(stat) if stat.ephemeral_owner == old.session.0 => absent(client.delete(&old.path, None).await),
+        _ => Ok(()),
+    }
+}
+
+/// What is not there need not be deleted.
+fn absent(deleted: Result<(), Error>) -> Result<(), Error> {
+    match deleted {
+        Err(Error::NoNode) => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,67 @@
+//! The last words to a peer, and a close that does not destroy them. It never waits longer than it was told to.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::fault::Fault;
+use crate::stream::scratch;
+use crate::transport::Transport;
+
+/// Most bytes that are read from a peer after the close, in bytes. One that still sends after those is no viewer.
+const MOST_DRAINED: usize = 1 << 20;
+
+/// Sends `text` to `viewer`, such as the reason why there is no log. It adds nothing to it: Zuul's replies end without
+/// a newline.
+///
+/// # Errors
+/// [`Fault::ViewerLeft`] if its connection broke, [`Fault::ViewerStalled`] if it took too little within `deadline`.
+pub async fn say(viewer: &mut Transport, text: &str, deadline: Duration) -> Result<(), Fault> {
+    let saying = async {
+        viewer.write_all(text.as_bytes()).await?;
+        viewer.flush().await
+    };
+    within(deadline, saying).await
+}
+
+/// Closes a connection such that the peer gets all that was sent to it: says TLS's `close_notify` and sends FIN, then
+/// reads what the peer still sends, until it closes as well, a limit of bytes, or `deadline`.
+///
+/// A kernel answers the close of a socket whose input was not read with RST, which destroys what is on its way to the
+/// peer. Viewers do send more than they are asked for, such as text after the request line.
+///
+/// # Errors
+/// [`Fault::ViewerLeft`] if the connection broke, [`Fault::ViewerStalled`] if the peer did not close within
+/// `deadline`. Either way there is nothing more to do for it.
+pub async fn finish(transport: &mut Transport, deadline: Duration) -> Result<(), Fault> {
+    let closing = async {
+        transport.shutdown().await?;
+        drain(transport.tcp()).await
+    };
+    within(deadline, closing).await
+}
+
+async fn within(deadline: Duration, work: impl Future<Output = io::Result<()>>) -> Result<(), Fault> {
+    match timeout(deadline, work).await {
+        Ok(done) => done.map_err(|_| Fault::ViewerLeft),
+        Err(_) => Err(Fault::ViewerStalled(deadline)),
+    }
+}
+
+/// Reads below TLS: nobody wants to know what it says, and broken records do no harm any more.
+async fn drain(tcp: &TcpStream) -> io::Result<()> {
+    let mut drained = 0;
+    while drained < MOST_DRAINED {
+        tcp.readable().await?;
+        match scratch::lend(|bytes| tcp.try_read(bytes)) {
+            Ok(0) => break,
+            Ok(bytes) => drained += bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! Whether the viewer is still there. It listens to what the viewer sends, only to throw it away, and never takes
+//! the end of that for more than it is.
+//!
+//! A viewer's FIN says "I send no more" and nothing else. `printf UUID | nc -N` sends it right after the request and
+//! then reads for hours; a browser tab that was closed sends the same FIN, and TCP has no other word for leaving. What
+//! tells them apart is what happens later: a closed socket answers bytes with RST, a half-closed one takes them.
+//! - The FIN came with the request: the viewer only stopped talking. If it is gone after all, the next bytes or, once
+//!   its kernel has forgotten the socket (a minute on Linux), a keepalive probe will be answered with RST.
+//! - It came later, and nothing could be sent to the viewer for a while: it is taken as gone, because an idle stream
+//!   would keep the upstream open for hours for nobody.
+//! - It came later, and bytes have gone out since: if no RST came back in as long a time again, it is there.
+//!
+//! TLS's close_notify means the same as the FIN that follows it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::time::Instant;
+
+use crate::fault::Fault;
+use crate::stream::scratch;
+use crate::transport::Transport;
+
+/// What is known of the viewer's being there.
+#[derive(Debug)]
+pub(super) struct Presence {
+    state: State,
+    grace: Duration,
+    /// An end of input before this came with the request.
+    early_until: Instant,
+    thrown_away: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// Its input is still open.
+    Open,
+    /// Its input ended late. `delivered` is what it had been sent by then, in bytes.
+    Doubtful { judged_at: Instant, delivered: u64 },
+    /// Bytes went out after its input ended; no error until then proves that they arrived.
+    Tested { proven_at: Instant },
+    /// It says nothing more, and is believed to be there until its socket reports an error.
+    Silent,
+}
+
+/// What listening to the viewer brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Nothing that matters.
+    Nothing,
+    /// Its input ended as part of its request.
+    EarlyEnd,
+}
+
+impl Presence {
+    /// Most bytes that are read from a viewer only to be thrown away. After those its input is left to fill up.
+    pub(super) const MOST_THROWN_AWAY: usize = 1 << 20;
+
+    /// Starts at the begin of the stream. The first fifth of `grace` (1 s of the default 5 s) is for an end of input
+    /// that was sent together with the request and was late.
+    pub(super) fn new(grace: Duration) -> Self {
+        Self { state: State::Open, grace, early_until: Instant::now() + grace / 5, thrown_away: 0 }
+    }
+
+    /// Whether the viewer's input is still being read.
+    pub(super) fn listens(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    /// Reads and throws away what the viewer sent. `delivered` is what it was sent so far, in bytes.
+    pub(super) fn listen(
+        &mut self,
+        viewer: &mut Transport,
+        cx: &mut Context<'_>,
+        delivered: u64,
+    ) -> Result<Heard, Fault> {
+        while self.listens() {
+            let read = scratch::lend(|bytes| {
+                let mut junk = ReadBuf::new(bytes);
+                Pin::new(&mut *viewer).poll_read(cx, &mut junk).map_ok(|()| junk.filled().len())
+            });
+            match read {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => return Ok(self.ended(Instant::now(), delivered)),
+                Poll::Ready(Ok(bytes)) => self.throw_away(bytes),
+                Poll::Ready(Err(_)) => return Err(Fault::ViewerLeft),
+            }
+        }
+        Ok(Heard::Nothing)
+    }
+
+    /// When [`Presence::judge`] has to be called.
+    pub(super) fn judged_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Doubtful { judged_at, .. } => Some(judged_at),
+            State::Tested { proven_at } => Some(proven_at),
+            State::Open | State::Silent => None,
+        }
+    }
+
+    /// Decides whether the viewer is there. While bytes wait for it nothing follows from nothing being delivered: a
+    /// closed socket never leaves bytes waiting, it refuses them.
+    pub(super) fn judge(&mut self, now: Instant, delivered: u64, waiting: bool) -> Result<(), Fault> {
+        let later = now + self.grace;
+        self.state = match self.state {
+            State::Doubtful { judged_at, .. } | State::Tested { proven_at: judged_at } if judged_at > now => self.state,
+            State::Doubtful { delivered: before, .. } if delivered > before => State::Tested { proven_at: later },
+            State::Doubtful { delivered, .. } if waiting => State::Doubtful { judged_at: later, delivered },
+            State::Doubtful { .. } => return Err(Fault::ViewerLeft),
+            State::Tested { .. } => State::Silent,
+            State::Open | State::Silent => self.state,
+        };
+        Ok(())
+    }
+
+    fn ended(&mut self, now: Instant, delivered: u64) -> Heard {
+        if now <= self.early_until {
+            self.state = State::Silent;
+            return Heard::EarlyEnd;
+        }
+        self.state = State::Doubtful { judged_at: now + self.grace, delivered };
+        Heard::Nothing
+    }
+
+    fn throw_away(&mut self, bytes: usize) {
+        self.thrown_away += bytes;
+        if self.thrown_away >= Self::MOST_THROWN_AWAY {
+            self.state = State::Silent;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(5);
+
+    async fn doubtful(delivered: u64) -> Presence {
+        let mut presence = Presence::new(GRACE);
+        tokio::time::advance(GRACE).await;
+        assert_eq!(presence.ended(Instant::now(), delivered), Heard::Nothing);
+        presence
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_that_comes_with_the_request_is_no_reason_to_doubt() {
+        let mut presence = Presence::new(GRACE);
+        tokio::time::advance(GRACE / 5).await;
+        assert_eq!(presence.ended(Instant::now(), 0), Heard::EarlyEnd);
+        assert_eq!(presence.judged_at(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_end_and_silence_mean_that_it_left() {
+        let mut presence = doubtful(3).await;
+        assert_eq!(presence.judged_at(), Some(Instant::now() + GRACE));
+        presence.judge(Instant::now(), 3, false).unwrap();
+        assert!(matches!(presence.judge(Instant::now() + GRACE, 3, false), Err(Fault::ViewerLeft)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_that_cause_no_error_prove_that_it_is_there() {
+        let mut presence = doubtful(3).await;
+        presence.judge(Instant::now() + GRACE, 4, false).unwrap();
+        assert_eq!(presence.judged_at(), Some(Instant::now() + 2 * GRACE));
+        presence.judge(Instant::now() + 2 * GRACE, 4, false).unwrap();
+        assert_eq!(presence.judged_at(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_viewer_that_reads_slowly_is_not_judged_by_its_silence() {
+        let mut presence = doubtful(3).await;
+        presence.judge(Instant::now() + GRACE, 3, true).unwrap();
+        assert_eq!(presence.judged_at(), Some(Instant::now() + 2 * GRACE));
+    }
+
+    #[test]
+    fn what_a_viewer_sends_is_read_up_to_a_limit() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let mut presence = Presence::new(GRACE);
+            presence.throw_away(Presence::MOST_THROWN_AWAY - 1);
+            assert!(presence.listens());
+            presence.throw_away(1);
+            assert!(!presence.listens());
+        });
+    }
+}

@@ -1,0 +1,205 @@
+//! How a stream ends other than by the end of its log.
+
+use super::*;
+
+const SHORT: Duration = Duration::from_millis(50);
+
+/// Sends without end; the relay decides when it is over.
+async fn flood(upstream: &mut TcpStream) {
+    let block = noise(256 << 10, 2);
+    while upstream.write_all(&block).await.is_ok() {}
+}
+
+async fn both_ways() -> [(Relay, Peers, bool); 2] {
+    let (spliced, spliced_peers) = Relay::new().await;
+    let (copied, copied_peers) = Relay::new().await;
+    [(spliced, spliced_peers, true), (copied.copying(), copied_peers, false)]
+}
+
+#[tokio::test]
+async fn a_viewer_that_stops_reading_is_cut() {
+    for (relay, mut peers, splicing) in both_ways().await {
+        let mut relay = relay.stalling_after(SHORT);
+        let ended = tokio::select! {
+            ended = relay.carry() => ended,
+            () = flood(&mut peers.upstream) => unreachable!("the relay holds its end open"),
+        };
+        assert!(matches!(ended, Err(Fault::ViewerStalled(SHORT))), "{ended:?}");
+        assert_eq!(relay.meter.spliced(), splicing);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_that_reads_slowly_is_never_cut() {
+    for (mut relay, peers, splicing) in both_ways().await {
+        let Peers { viewer: mut viewer_peer, upstream: mut upstream_peer } = peers;
+        let log = noise(6 << 20, 8);
+        let _held = HeldClock::new();
+        let send = async {
+            upstream_peer.write_all(&log).await.unwrap();
+            drop(upstream_peer);
+        };
+        let receive = async {
+            let mut got = Vec::new();
+            let mut some = vec![0; 512 << 10];
+            loop {
+                // A quarter MiB every four minutes, where five minutes without a byte taken are the end.
+                tokio::time::advance(Duration::from_secs(240)).await;
+                let mut taken = 0;
+                while taken < 512 << 10 {
+                    let read = viewer_peer.read(&mut some).await.unwrap();
+                    if read == 0 {
+                        return got;
+                    }
+                    got.extend_from_slice(&some[..read]);
+                    taken += read;
+                }
+            }
+        };
+        let (ended, (), got) = tokio::join!(relay.carry_and_drop(), send, receive);
+        ended.unwrap();
+        assert!(got == log);
+        assert_eq!(relay.meter.spliced(), splicing);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_that_breaks_off_is_noticed_at_once_on_an_idle_stream() {
+    let (mut relay, mut peers) = Relay::new().await;
+    let before = Instant::now();
+    let leave = async {
+        peers.exchange(b"line\n").await;
+        reset(peers.viewer);
+        peers.upstream
+    };
+    let (ended, _upstream_peer) = tokio::join!(relay.carry(), leave);
+    assert!(matches!(ended, Err(Fault::ViewerLeft)), "{ended:?}");
+    assert_eq!(before.elapsed(), Duration::ZERO, "no timer had to pass");
+    assert_eq!(relay.meter.bytes(), 5);
+}
+
+#[tokio::test]
+async fn a_viewer_that_breaks_off_while_bytes_wait_for_it_is_noticed() {
+    for (mut relay, peers, splicing) in both_ways().await {
+        let Peers { viewer: mut viewer_peer, upstream: mut upstream_peer } = peers;
+        let leave = async {
+            let mut some = vec![0; 4 << 20];
+            viewer_peer.read_exact(&mut some).await.unwrap();
+            reset(viewer_peer);
+            std::future::pending::<()>().await;
+        };
+        let ended = tokio::select! {
+            ended = relay.carry() => ended,
+            ((), ()) = async { tokio::join!(leave, flood(&mut upstream_peer)) } => unreachable!("the relay holds its end open"),
+        };
+        assert!(matches!(ended, Err(Fault::ViewerLeft)), "{ended:?}");
+        assert_eq!(relay.meter.spliced(), splicing);
+        assert_eq!(relay.pipes.open(), 0, "a pipe that a stream broke off with is closed");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_breaks_off_is_told_from_one_that_ends() {
+    let (mut relay, mut peers) = Relay::new().await;
+    let break_off = async {
+        peers.exchange(b"the first half\n").await;
+        reset(peers.upstream);
+        peers.viewer
+    };
+    let (ended, mut viewer_peer) = tokio::join!(relay.carry(), break_off);
+    assert!(matches!(ended, Err(Fault::UpstreamBroke(_))), "{ended:?}");
+    let reply = Fault::UpstreamBroke(std::io::ErrorKind::ConnectionReset.into()).reply().unwrap();
+    let say_it = async {
+        say(&mut relay.viewer, reply, Duration::from_secs(10)).await.unwrap();
+        finish(&mut relay.viewer, Duration::from_secs(10)).await
+    };
+    let read_it = async move {
+        let mut got = String::new();
+        viewer_peer.read_to_string(&mut got).await.unwrap();
+        got
+    };
+    let (closed, got) = tokio::join!(say_it, read_it);
+    closed.unwrap();
+    assert_eq!(got, "Internal streaming error");
+}
+
+#[tokio::test]
+async fn what_an_upstream_sent_before_it_broke_off_arrives() {
+    for (mut relay, peers, splicing) in both_ways().await {
+        let Peers { viewer: mut viewer_peer, upstream: mut upstream_peer } = peers;
+        let log = noise(40 << 20, 8);
+        let mut got = vec![0; log.len()];
+        let break_off = async {
+            let (sent, received) = tokio::join!(upstream_peer.write_all(&log), viewer_peer.read_exact(&mut got));
+            sent.unwrap();
+            received.unwrap();
+            reset(upstream_peer);
+        };
+        let (ended, ()) = tokio::join!(relay.carry(), break_off);
+        assert!(matches!(ended, Err(Fault::UpstreamBroke(_))), "{ended:?}");
+        assert!(got == log);
+        assert_eq!(relay.meter.bytes(), log.len() as u64);
+        assert_eq!(relay.meter.spliced(), splicing);
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_stream_leaves_a_right_meter_and_no_bytes_in_a_pipe() {
+    for (mut relay, peers, splicing) in both_ways().await {
+        let Peers { viewer: mut viewer_peer, upstream: mut upstream_peer } = peers;
+        let mut got = vec![0; 4 << 20];
+        let watch_a_while = async {
+            tokio::select! {
+                read = viewer_peer.read_exact(&mut got) => drop(read.unwrap()),
+                () = flood(&mut upstream_peer) => {}
+            }
+        };
+        tokio::select! {
+            ended = relay.carry() => panic!("{ended:?}"),
+            () = watch_a_while => {}
+        }
+        assert_eq!(relay.meter.spliced(), splicing);
+        assert_eq!(relay.pipes.open(), 0);
+        drop(relay.viewer);
+        viewer_peer.read_to_end(&mut got).await.unwrap();
+        assert_eq!(relay.meter.bytes(), got.len() as u64);
+        let sent = noise(256 << 10, 2);
+        assert!(got.iter().eq(sent.iter().cycle().take(got.len())));
+    }
+}
+
+#[tokio::test]
+async fn a_close_destroys_nothing_though_the_viewer_said_more_than_it_was_asked() {
+    let (server, mut client) = loopback().await;
+    let mut viewer = Transport::Plain(server);
+    let log = noise(2 << 20, 1);
+    client.write_all(b"0123456789abcdef\nmore text after the line").await.unwrap();
+    let serve = async {
+        viewer.write_all(&log).await.unwrap();
+        finish(&mut viewer, Duration::from_secs(10)).await.unwrap();
+        drop(viewer);
+    };
+    let receive = async move {
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).await.unwrap();
+        got
+    };
+    let ((), got) = tokio::join!(serve, receive);
+    assert!(got == log);
+}
+
+#[tokio::test]
+async fn a_viewer_that_does_not_close_is_waited_for_only_so_long() {
+    let (server, _client) = loopback().await;
+    let closed = finish(&mut Transport::Plain(server), SHORT).await;
+    assert!(matches!(closed, Err(Fault::ViewerStalled(SHORT))), "{closed:?}");
+}
+
+#[tokio::test]
+async fn a_reply_to_a_viewer_that_is_gone_is_its_own_fault() {
+    let (mut server, client) = loopback().await;
+    reset(client);
+    assert!(server.read(&mut [0]).await.is_err());
+    let said = say(&mut Transport::Plain(server), "Build not found", SHORT).await;
+    assert!(matches!(said, Err(Fault::ViewerLeft)), "{said:?}");
+}

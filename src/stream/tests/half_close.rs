@@ -1,0 +1,144 @@
+//! A viewer that stops talking and one that leaves send the same FIN.
+
+use super::*;
+
+const HOURS: Duration = Duration::from_secs(6 * 3600);
+
+#[tokio::test(start_paused = true)]
+async fn half_close_from_viewer_keeps_the_stream() {
+    let (mut relay, mut peers) = Relay::new().await;
+    let _held = HeldClock::new();
+    peers.viewer.shutdown().await.unwrap();
+    let watch = async {
+        peers.exchange(b"first\n").await;
+        tokio::time::advance(HOURS).await;
+        peers.exchange(b"hours later\n").await;
+        tokio::time::advance(HOURS).await;
+        peers.upstream.shutdown().await.unwrap();
+        peers
+    };
+    let (ended, _peers) = tokio::join!(relay.carry(), watch);
+    ended.unwrap();
+    let idle = SockRef::from(relay.viewer.tcp()).tcp_keepalive_time().unwrap();
+    assert_eq!(idle, relay.settings.keepalive_interval, "it is probed more often");
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_close_is_not_passed_on() {
+    let (mut relay, mut peers) = Relay::new().await;
+    peers.viewer.shutdown().await.unwrap();
+    let watch = async {
+        peers.exchange(b"line\n").await;
+        // The viewer's end was seen before the line was sent on; a passed-on FIN would have arrived as well.
+        let heard = peers.upstream.try_read(&mut [0]);
+        assert!(heard.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+        peers.upstream.shutdown().await.unwrap();
+        peers
+    };
+    let (ended, _peers) = tokio::join!(relay.carry(), watch);
+    ended.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_that_leaves_an_idle_stream_is_noticed() {
+    let (mut relay, mut peers) = Relay::new().await;
+    let leave = async {
+        peers.exchange(b"line\n").await;
+        tokio::time::advance(Duration::from_secs(60)).await;
+        drop(peers.viewer);
+        peers.upstream
+    };
+    let started = Instant::now();
+    let (ended, _upstream_peer) = tokio::join!(relay.carry(), leave);
+    assert!(matches!(ended, Err(Fault::ViewerLeft)), "{ended:?}");
+    let waited = started.elapsed() - Duration::from_secs(60);
+    assert!(waited <= relay.settings.half_close_grace + Duration::from_secs(1), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_that_leaves_a_running_stream_is_noticed_by_the_next_bytes() {
+    let (mut relay, mut peers) = Relay::new().await;
+    let _held = HeldClock::new();
+    peers.viewer.shutdown().await.unwrap();
+    let leave = async {
+        peers.exchange(b"line\n").await;
+        drop(peers.viewer);
+        // Answered with RST, which is the only sign there is; the stream is idle when it comes.
+        peers.upstream.write_all(b"another line\n").await.unwrap();
+        peers.upstream
+    };
+    let (ended, _upstream_peer) = tokio::join!(relay.carry(), leave);
+    assert!(matches!(ended, Err(Fault::ViewerLeft)), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_half_close_of_a_viewer_that_goes_on_reading_keeps_the_stream() {
+    let (mut relay, mut peers) = Relay::new().await;
+    let _held = HeldClock::new();
+    let watch = async {
+        peers.exchange(b"first\n").await;
+        tokio::time::advance(Duration::from_secs(60)).await;
+        peers.viewer.shutdown().await.unwrap();
+        for _ in 0..20 {
+            peers.exchange(b"line\n").await;
+            tokio::time::advance(Duration::from_secs(2)).await;
+        }
+        tokio::time::advance(HOURS).await;
+        peers.exchange(b"hours later\n").await;
+        peers.upstream.shutdown().await.unwrap();
+        peers
+    };
+    let (ended, _peers) = tokio::join!(relay.carry(), watch);
+    ended.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_half_close_of_a_viewer_that_pauses_with_bytes_waiting_keeps_the_stream() {
+    for copying in [false, true] {
+        let (relay, mut peers) = Relay::new().await;
+        let mut relay = if copying { relay.copying() } else { relay };
+        let mut held = HeldClock::new();
+        let log = noise(24 << 20, 3);
+        let watch = async {
+            peers.exchange(b"first\n").await;
+            tokio::time::advance(Duration::from_secs(60)).await;
+            peers.viewer.shutdown().await.unwrap();
+            let mut got = vec![0; log.len()];
+            let pause_then_read = async {
+                // Three times the grace, and still within the stall timeout.
+                for _ in 0..15 {
+                    tokio::time::advance(Duration::from_secs(1)).await;
+                }
+                peers.viewer.read_exact(&mut got).await.unwrap();
+            };
+            let (sent, ()) = tokio::join!(peers.upstream.write_all(&log), pause_then_read);
+            sent.unwrap();
+            assert!(got == log);
+            held.release();
+            peers.upstream.shutdown().await.unwrap();
+            peers
+        };
+        let (ended, _peers) = tokio::join!(relay.carry(), watch);
+        ended.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_stream_sets_no_timer() {
+    let (mut relay, mut peers) = Relay::new().await;
+    let watch = async {
+        peers.exchange(b"line\n").await;
+        // With the clock paused and nothing else to do, any timer would fire at once and move the clock.
+        let before = Instant::now();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        let moved = tokio::task::spawn_blocking(|| ()).await;
+        moved.unwrap();
+        assert_eq!(before.elapsed(), Duration::ZERO);
+        peers.upstream.shutdown().await.unwrap();
+        peers
+    };
+    let (ended, _peers) = tokio::join!(relay.carry(), watch);
+    ended.unwrap();
+}

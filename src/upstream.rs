@@ -1,0 +1,193 @@
+//! The way to whoever has the log: targets in order, each with its deadlines, until one was asked. It never reads an
+//! answer, never decides where to go, and never dials this relay itself.
+
+pub mod connect;
+mod health;
+pub mod itself;
+mod request;
+pub mod unreached;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::vec;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::debug;
+
+use self::connect::Connect;
+pub use self::connect::{ConnectError, Pace, connect};
+use self::health::Health;
+pub use self::itself::Itself;
+pub use self::unreached::{Attempt, TargetError, Unreached};
+use crate::config::settings;
+use crate::metrics::{self, Dialled};
+use crate::names::BuildId;
+use crate::route::Target;
+use crate::tls;
+use crate::transport::Transport;
+
+/// Reaches targets, and remembers across generations which ones failed lately. Clones share that memory.
+#[derive(Debug, Clone)]
+pub struct Dialler {
+    health: Arc<Health>,
+    metrics: metrics::Upstream,
+}
+
+/// How one generation dials.
+#[derive(Debug, Clone)]
+pub struct How {
+    /// Deadlines.
+    pub settings: settings::Upstream,
+    /// The keys of `settings.tls`, loaded.
+    pub tls: Option<tls::Client>,
+    /// What must not be dialled.
+    pub itself: Itself,
+}
+
+/// A target that was sent the request.
+#[derive(Debug)]
+pub struct Reached {
+    /// The connection, nothing read from it yet.
+    pub transport: Transport,
+    /// The target.
+    pub target: Target,
+    /// Which of its addresses answered.
+    pub address: SocketAddr,
+    /// How many targets it took, this one included.
+    pub tried: usize,
+    rest: Rest,
+}
+
+/// What the end of an upstream that sent no byte meant.
+#[derive(Debug)]
+pub enum Silence {
+    /// It took the request and had nothing to say: an empty log.
+    EmptyLog,
+    /// It never took the request; this one after it did.
+    Instead(Box<Reached>),
+}
+
+/// What is left of a route.
+#[derive(Debug)]
+struct Rest {
+    targets: vec::IntoIter<Target>,
+    failed: Vec<Attempt>,
+}
+
+impl Dialler {
+    /// A dialler that knows of no failure yet.
+    pub fn new(metrics: metrics::Upstream) -> Self {
+        Self { health: Arc::default(), metrics }
+    }
+
+    /// Sends `request` to the first of `targets` that takes a connection; those that failed lately come last.
+    ///
+    /// It returns as soon as the request is sent: a live upstream may be silent for hours. Whether the upstream took
+    /// it shows later, see [`Dialler::after_silence`].
+    pub async fn reach(&self, targets: &[Target], request: &BuildId, how: &How) -> Result<Reached, Unreached> {
+        let order = self.health.order(targets, how.settings.retry_failed_after);
+        self.reach_rest(Rest { targets: order.into_iter(), failed: Vec::new() }, request, how).await
+    }
+
+    /// Decides what it means that `reached` ended without having sent a byte, in order or with an error, and sends
+    /// `request` to the next target if this one never took it.
+    pub async fn after_silence(
+        &self,
+        reached: Reached,
+        end: io::Result<()>,
+        request: &BuildId,
+        how: &How,
+    ) -> Result<Silence, Unreached> {
+        let Reached { transport, target, address, mut rest, .. } = reached;
+        let error = match end.and_then(|()| request::was_taken(transport.tcp())) {
+            Ok(true) => return Ok(Silence::EmptyLog),
+            Ok(false) => TargetError::Closed { address },
+            Err(source) => TargetError::Broke { address, source },
+        };
+        drop(transport);
+        rest.failed.push(self.failed(target, error, how));
+        self.reach_rest(rest, request, how).await.map(|reached| Silence::Instead(Box::new(reached)))
+    }
+
+    async fn reach_rest(&self, mut rest: Rest, request: &BuildId, how: &How) -> Result<Reached, Unreached> {
+        while let Some(target) = rest.targets.next() {
+            match attempt(&target, request, how).await {
+                Ok((transport, address)) => {
+                    self.health.works(&target);
+                    self.count(&target, "connected");
+                    let tried = rest.failed.len() + 1;
+                    return Ok(Reached { transport, target, address, tried, rest });
+                }
+                Err(error) => rest.failed.push(self.failed(target, error, how)),
+            }
+        }
+        Err(Unreached::new(rest.failed))
+    }
+
+    fn failed(&self, target: Target, error: TargetError, how: &How) -> Attempt {
+        if error.is_its_fault() {
+            self.health.failed_now(&target, how.settings.retry_failed_after);
+        }
+        self.count(&target, error.label());
+        let attempt = Attempt { target, error };
+        debug!(attempt = %attempt, "target failed");
+        attempt
+    }
+
+    fn count(&self, target: &Target, result: &'static str) {
+        self.metrics.dialled.get_or_create(&Dialled { kind: target.kind.as_str(), result }).inc();
+    }
+}
+
+impl Reached {
+    /// The targets that failed before this one was reached.
+    pub fn failed(&self) -> &[Attempt] {
+        &self.rest.failed
+    }
+}
+
+/// Everything that is done to one target: is it another than this relay, connect, shake hands, ask.
+async fn attempt(target: &Target, request: &BuildId, how: &How) -> Result<(Transport, SocketAddr), TargetError> {
+    if let Some(sign) = how.itself.named_by(target) {
+        return Err(TargetError::Itself(sign));
+    }
+    if target.tls && how.tls.is_none() {
+        return Err(TargetError::NoTls);
+    }
+    let connect = Connect::new(target.host.as_str(), target.port, Pace::from(&how.settings));
+    let addresses = connect.resolve().await?;
+    if let Some(sign) = how.itself.listens_at(&addresses) {
+        return Err(TargetError::Itself(sign));
+    }
+    let (tcp, address) = connect.race(addresses).await?;
+    let after = how.settings.handshake_timeout;
+    let transport = timeout(after, ask(tcp, address, target, request, how)).await;
+    let transport = transport.unwrap_or(Err(TargetError::HandshakeTimeout { address, after }))?;
+    Ok((transport, address))
+}
+
+async fn ask(
+    tcp: TcpStream,
+    address: SocketAddr,
+    target: &Target,
+    request: &BuildId,
+    how: &How,
+) -> Result<Transport, TargetError> {
+    let mut transport = match (&how.tls, target.tls) {
+        (_, false) => Transport::Plain(tcp),
+        (None, true) => return Err(TargetError::NoTls),
+        (Some(tls), true) => {
+            let handshake = tls.connect(target.host.as_str(), tcp).await;
+            Transport::Tls(Box::new(handshake.map_err(|source| TargetError::Handshake { address, source })?))
+        }
+    };
+    match request::send(&mut transport, request).await {
+        Ok(()) => Ok(transport),
+        Err(source) => Err(TargetError::Broke { address, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
