@@ -15,6 +15,9 @@
 mod support;
 
 mod answers;
+mod outages;
 mod registration;
+mod reload;
+mod strangers;
 mod two_zones;
 mod viewers;

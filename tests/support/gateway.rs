@@ -170,15 +170,24 @@ impl Gateway {
 
     /// Waits until a metric has a value.
     pub async fn until_metric(&self, name: &str, value: u64) {
+        self.until(name, &format!("{value}"), |now| now == value).await;
+    }
+
+    /// Waits until a metric is above the value that it had.
+    pub async fn until_metric_passes(&self, name: &str, before: u64) {
+        self.until(name, &format!("above {before}"), |now| now > before).await;
+    }
+
+    async fn until(&self, name: &str, what: &str, enough: impl Fn(u64) -> bool) {
         // Nobody tells of a metric's change, so it is asked for again and again.
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
         let reached = async {
-            while self.metric(name).await != value {
+            while !enough(self.metric(name).await) {
                 ticks.tick().await;
             }
         };
         if timeout(PATIENCE, reached).await.is_err() {
-            panic!("{name} is not {value} after {PATIENCE:?}, but {}", self.metric(name).await);
+            panic!("{name} is not {what} after {PATIENCE:?}, but {}", self.metric(name).await);
         }
     }
 

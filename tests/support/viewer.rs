@@ -92,12 +92,32 @@ impl Viewer {
     /// Reads all there is, to the end.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut got = Vec::new();
-        let end = timeout(PATIENCE, self.stream.read_to_end(&mut got)).await;
-        match end.unwrap_or_else(|_| panic!("no end within {PATIENCE:?}, after {}", String::from_utf8_lossy(&got))) {
-            Ok(_) => got,
-            // Zuul's streams end without TLS's farewell; that the bytes are all there is for the test to say.
-            Err(problem) if problem.kind() == std::io::ErrorKind::UnexpectedEof => got,
+        match self.read_into(&mut got).await {
+            Ok(()) => got,
             Err(problem) => panic!("no clean end after {:?}: {problem}", String::from_utf8_lossy(&got)),
+        }
+    }
+
+    /// Reads to the end, be it clean or not.
+    pub async fn until_end(&mut self) -> Vec<u8> {
+        let mut got = Vec::new();
+        let _unclean = self.read_into(&mut got).await;
+        got
+    }
+
+    /// Reads to the end, and says how it came.
+    pub async fn end(&mut self) -> std::io::Result<()> {
+        self.read_into(&mut Vec::new()).await
+    }
+
+    async fn read_into(&mut self, got: &mut Vec<u8>) -> std::io::Result<()> {
+        let Ok(end) = timeout(PATIENCE, self.stream.read_to_end(got)).await else {
+            panic!("no end within {PATIENCE:?}, after {:?}", String::from_utf8_lossy(got));
+        };
+        match end {
+            // Zuul's streams end without TLS's farewell; that the bytes are all there is for the test to say.
+            Err(problem) if problem.kind() != std::io::ErrorKind::UnexpectedEof => Err(problem),
+            _ => Ok(()),
         }
     }
 }

@@ -114,6 +114,19 @@ impl World {
         )
     }
 
+    /// The same as the `registry` of our own configuration.
+    pub fn registry_yaml(&self) -> String {
+        let Parts { zookeeper_ca: ca, zookeeper_client: client, .. } = &*self.parts;
+        format!(
+            "registry:\n  zookeeper:\n    hosts: \"{}\"\n    session_timeout: 10s\n    tls:\n      cert: \"{}\"\n      \
+             key: \"{}\"\n      ca: \"{}\"\n",
+            self.hosts,
+            client.cert.display(),
+            client.key.display(),
+            ca.display()
+        )
+    }
+
     /// The same for `builds.py`.
     pub fn connection(&self) -> Value {
         let Parts { zookeeper_ca: ca, zookeeper_client: client, .. } = &*self.parts;
@@ -134,6 +147,11 @@ impl World {
     pub fn zookeeper(&self) -> &Mutex<ZooKeeper> {
         assert!(self.name.is_empty(), "others use this ZooKeeper");
         &self.parts.zookeeper
+    }
+
+    /// Has `builds.py` connect anew: its own client is slow to come back from an outage, and may never come back.
+    pub async fn reopen(&self) {
+        self.call("open", self.connection()).await;
     }
 
     async fn open(parts: Arc<Parts>, chroot: &str) -> Self {
