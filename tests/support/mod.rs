@@ -13,5 +13,10 @@
 )]
 
 pub mod authority;
+pub mod executor;
+pub mod gateway;
+pub mod program;
 pub mod site;
+pub mod viewer;
+pub mod world;
 pub mod zookeeper;

@@ -74,7 +74,9 @@ async fn a_peer_that_stops_reading_fills_a_bounded_buffer() {
 
 #[tokio::test]
 async fn plain_text_is_called_so() {
-    for text in ["0123456789abcdef0123456789abcdef\n", "GET / HTTP/1.1\r\n\r\n"] {
+    // More than is read at once: what is left unread must not turn the answer into a reset.
+    let long = "x".repeat(16 * 1024);
+    for text in ["0123456789abcdef0123456789abcdef\n", "GET / HTTP/1.1\r\n\r\n", &long] {
         let (mut peer, tcp) = sockets().await;
         peer.write_all(text.as_bytes()).await.unwrap();
         let error = relay().accept(tcp).await.unwrap_err();

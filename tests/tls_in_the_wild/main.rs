@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod endings;
+mod impostor;
 mod loading;
 mod peers;
 mod pki;

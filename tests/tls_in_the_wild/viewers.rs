@@ -5,7 +5,7 @@ use fingerpost::tls::Server;
 use fingerpost::transport::Records;
 
 use crate::peers::visit;
-use crate::pki::{Authority, RSA, Shape, path, server};
+use crate::pki::{Authority, EC, RSA, Shape, path, server};
 
 #[tokio::test]
 async fn no_session_ticket_is_ever_sent() {
@@ -18,6 +18,18 @@ async fn no_session_ticket_is_ever_sent() {
             assert!(visit.output.contains("reply"), "{}", visit.output);
             assert!(!visit.output.contains("NewSessionTicket"), "{}", visit.output);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_gets_the_certificate_that_it_can_verify() {
+    let ca = Authority::new("ca");
+    let certificates = [EC, RSA].map(|key| ca.issue("/CN=relay", Shape::Zuul, key, &[])).to_vec();
+    let both = server(&certificates[0], ClientCertificates::None);
+    let both = Server::load(&ServerTls { certificates, ..both }).unwrap();
+    for (scheme, kind) in [("rsa_pss_rsae_sha256", "RSA-PSS"), ("ecdsa_secp256r1_sha256", "ECDSA")] {
+        let visit = visit(&both, &["-servername", "relay", "-sigalgs", scheme]).await;
+        assert!(visit.output.contains(&format!("Peer signature type: {kind}\n")), "{}", visit.output);
     }
 }
 
@@ -71,7 +83,7 @@ async fn viewers_with_the_wrong_certificate_are_told_why() {
     for (viewer, label, alert) in [
         (None, "no_certificate", "alert number 116"),
         (Some(other.leaf("viewer", Shape::Zuul)), "certificate_unknown_issuer", "alert unknown ca"),
-        (Some(namesake.leaf("viewer", Shape::Zuul)), "certificate_unknown_issuer", "alert decrypt error"),
+        (Some(namesake.leaf("viewer", Shape::Zuul)), "certificate_bad_signature", "alert decrypt error"),
         (Some(ca.expired("viewer", Shape::Zuul)), "certificate_expired", "alert certificate expired"),
         (Some(ca.leaf("viewer", Shape::For("serverAuth"))), "certificate_unfit", "alert unsupported certificate"),
         (Some(ca.leaf("viewer", Shape::Version1)), "certificate_version1", "alert certificate unknown"),
