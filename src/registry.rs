@@ -1,6 +1,7 @@
 //! What is known of builds and components: a mirror that answers at once, and a direct read behind it. It never says
 //! that a build does not exist unless its source said so.
 
+mod file;
 pub mod malformed;
 pub mod model;
 pub mod publisher;
@@ -8,10 +9,12 @@ pub mod registration;
 mod znode;
 mod zookeeper;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tracing::info_span;
 
 use crate::config::settings;
 use crate::metrics;
@@ -21,7 +24,7 @@ use crate::tls;
 
 pub use model::{Build, Components, Executor, Freshness, Gateway, Snapshot, State, Worker};
 pub use publisher::Publisher;
-pub use registration::{Announcement, Registration};
+pub use registration::{Announcement, OwnNames, Registration};
 
 use publisher::Published;
 use zookeeper::ZooKeeper;
@@ -80,6 +83,14 @@ impl Registry {
         let published = publisher.published();
         let zookeeper = ZooKeeper::start(settings.clone(), tls, publisher, tasks);
         Self { published, zookeeper: Some(zookeeper) }
+    }
+
+    /// Follows a YAML file in a task of `tasks`. Nothing is known until it was read for the first time.
+    pub fn file(file: &Path, metrics: metrics::Registry, tasks: &Tasks) -> Self {
+        let publisher = Publisher::new(metrics);
+        let registry = Self::mirror_of(&publisher);
+        tasks.spawn_until_stopped(info_span!("registry"), file::follow(file.to_owned(), publisher, tasks.clone()));
+        registry
     }
 
     /// Serves what `publisher` publishes, with nothing behind it to ask.

@@ -60,7 +60,7 @@ pub fn check(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
-    let exit = match asked.source.load(environment) {
+    let exit = match asked.source.chosen(environment).load() {
         Err(Problems(problems)) => tell(err, &problems, &[])?,
         Ok(loaded) => {
             let Findings { problems, warnings } = examine(&loaded);

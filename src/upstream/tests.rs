@@ -150,7 +150,7 @@ async fn targets_that_are_this_relay_are_never_dialled() {
     let port = by_address.port;
     let mut how = how();
     how.itself = Itself {
-        gateway: Some("gw0000000001".into()),
+        entries: OwnNames::always("gw0000000001"),
         names: vec![(Hostname::parse("relay.test").unwrap(), 79)],
         listening: vec![own.local_addr().unwrap()],
     };
