@@ -1,105 +1,50 @@
-//! TLS in both directions. The only room that knows rustls. (Interface; bodies follow.)
-use crate::config::settings::{ClientTls, ServerTls};
-use crate::transport::Records;
-use std::io;
-use std::path::PathBuf;
-use std::pin::Pin;
+//! TLS in both directions. The only room that knows rustls, webpki and x509-parser.
+//!
+//! It must never send a session ticket, never loosen a check that the operator did not name, and never wait
+//! without the caller's deadline: [`Client::connect`] and [`Server::accept`] are bounded by whoever awaits them.
+//!
+//! Two habits of `zuul-web` shape the server. It stops all of its streams while a TLS record without data (a
+//! session ticket) is followed by nothing; and it reads at most [`Records::SHORT_TAIL`](crate::transport::Records)
+//! bytes of a burst's last record. Relays are free of both, and say so by offering [`ALPN`].
+//!
+//! ```text
+//! load      files  →  keys and trust, or every problem at once
+//! client    →  Stream        server  →  Accepted { Stream, server name, Identity }
+//! verify    rustls asks      trust   →  chain, revocation      version1, host  →  what Zuul's certificates need
+//! ```
+
+mod certificate;
+mod client;
+mod handshake;
+mod host;
+mod identity;
+mod load;
+mod server;
+mod signed;
+mod stream;
+mod trust;
+mod verify;
+mod version1;
+
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
-/// One TLS connection over TCP, either side.
-#[derive(Debug)]
-pub struct Stream {}
-impl Stream {
-    /// The socket below.
-    pub fn tcp(&self) -> &TcpStream {
-        todo!()
-    }
-    /// How bytes towards this peer must be cut.
-    pub fn records(&self) -> Records {
-        todo!()
-    }
-}
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, _cx: &mut Context<'_>, _buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        todo!()
-    }
-}
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, _buf: &[u8]) -> Poll<io::Result<usize>> {
-        todo!()
-    }
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        todo!()
-    }
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        todo!()
-    }
-}
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-/// TLS towards others, ready to connect.
-#[derive(Debug, Clone)]
-pub struct Client {}
-impl Client {
-    /// Reads and checks every file that `settings` names.
-    pub fn load(_settings: &ClientTls) -> Result<Self, Vec<LoadError>> {
-        todo!()
-    }
-    /// Shakes hands over `tcp` with the server called `host`. The caller sets the deadline.
-    pub async fn connect(&self, _host: &str, _tcp: TcpStream) -> Result<Stream, HandshakeError> {
-        todo!()
-    }
-}
+pub use client::Client;
+pub use handshake::{CertificateFault, HandshakeError};
+pub use identity::Identity;
+pub use load::{LoadError, LoadWarning, ReadFile};
+pub use server::{Accepted, Server};
+pub use stream::Stream;
 
-/// TLS towards viewers, ready to accept.
-#[derive(Debug, Clone)]
-pub struct Server {}
-impl Server {
-    /// Reads and checks every file that `settings` names.
-    pub fn load(_settings: &ServerTls) -> Result<Self, Vec<LoadError>> {
-        todo!()
-    }
-    /// Shakes hands with a viewer. The caller sets the deadline.
-    pub async fn accept(&self, _tcp: TcpStream) -> Result<Accepted, HandshakeError> {
-        todo!()
-    }
-}
+/// The application protocol by which relays recognize each other. Whoever offers it reads whole records; servers
+/// that know nothing of it answer as ever.
+pub const ALPN: &[u8] = b"fingerpost/1";
 
-/// A viewer after its handshake.
-#[derive(Debug)]
-pub struct Accepted {
-    /// The connection.
-    pub stream: Stream,
-    /// The server name (SNI) it asked for.
-    pub server_name: Option<String>,
-    /// Who it proved to be.
-    pub identity: Option<Arc<Identity>>,
-}
+/// What a connection may hold in memory before it was sent or read, in bytes, each way.
+const BUFFER_LIMIT: usize = 64 * 1024;
 
-/// A peer, as its verified certificate names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The distinguished name, as RFC 4514 text.
-    pub subject: String,
-    /// DNS names and addresses among the subject's alternative names.
-    pub names: Vec<String>,
-    /// SHA-256 of the certificate, in lower-case hexadecimal.
-    pub fingerprint: String,
+/// The cryptography of every connection, named here so that no process-wide default matters.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
 }
-
-/// Why a certificate, key, CA or CRL file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {reason}", file.display())]
-pub struct LoadError {
-    /// The file.
-    pub file: PathBuf,
-    /// What is wrong with it, and what to do.
-    pub reason: String,
-}
-
-/// Why a handshake came to nothing.
-#[derive(Debug, thiserror::Error)]
-#[error("placeholder")]
-pub struct HandshakeError {}
