@@ -127,6 +127,18 @@ impl Policy {
     }
 }
 
+#[cfg(test)]
+impl Policy {
+    /// Shows this thread's engine.
+    fn with_engine<T>(&self, look: impl FnOnce(&Engine) -> T) -> T {
+        let slot = self.0.engines.get_or_default();
+        let engine = slot.take().unwrap();
+        let seen = look(&engine);
+        slot.set(Some(engine));
+        seen
+    }
+}
+
 impl Shared {
     fn ask(&self, request: &Request<'_>, explaining: bool) -> Result<Explained, Failure> {
         let slot = self.engines.get_or_default();

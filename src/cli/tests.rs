@@ -30,6 +30,8 @@ fn every_command_explains_itself() {
         assert_eq!(help.exit_code(), 0);
         let text = help.to_string();
         assert!(text.contains("Examples:\n  fingerpost "), "{name}");
+        let about = command.get_long_about().unwrap().to_string();
+        assert!(about.len() > 150 && text.starts_with(about.split_once(' ').unwrap().0), "{name}: {about}");
         for argument in command.get_arguments() {
             assert!(argument.get_help().is_some(), "{name}: {argument}");
         }

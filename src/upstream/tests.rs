@@ -14,6 +14,8 @@ use crate::names::Hostname;
 use crate::route::TargetKind;
 use crate::tasks::Tasks;
 
+mod over_tls;
+
 const UUID: &str = "0123456789abcdef0123456789abcdef";
 const LONG: Duration = Duration::from_secs(3600);
 
