@@ -164,7 +164,7 @@ async fn a_busy_stream_lets_others_have_their_turn() {
         let mut read = pin!(discard(&mut peers.viewer));
         let Relay { viewer, upstream, settings, pipes, meter } = &mut relay;
         let mut carrying = pin!(carry(viewer, upstream, settings, pipes, meter));
-        for _ in 0..50 {
+        while meter.bytes() < 64 << 20 {
             let before = meter.bytes();
             assert!(once(flood.as_mut()).await.is_pending());
             assert!(once(carrying.as_mut()).await.is_pending());
@@ -173,7 +173,6 @@ async fn a_busy_stream_lets_others_have_their_turn() {
             assert!(moved <= 5 << 20, "{moved} bytes in one turn");
             tokio::task::yield_now().await;
         }
-        assert!(meter.bytes() > 5 << 20, "{} bytes in all turns", meter.bytes());
     }
 }
 
