@@ -143,3 +143,12 @@ async fn an_idle_stream_sets_no_timer() {
     let (ended, _peers) = tokio::join!(relay.carry(), watch);
     ended.unwrap();
 }
+
+#[tokio::test]
+async fn an_idle_stream_costs_less_than_a_kibibyte() {
+    let (mut relay, _peers) = Relay::new().await;
+    let Relay { viewer, upstream, settings, pipes, meter } = &mut relay;
+    let size = size_of_val(&carry(viewer, upstream, settings, pipes, meter));
+    assert!(size < 1024, "{size} bytes");
+    assert_eq!(pipes.open(), 0);
+}
