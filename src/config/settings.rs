@@ -215,10 +215,12 @@ pub struct Stream {
     /// A viewer that takes no byte for this long, with bytes waiting for it, is cut.
     pub viewer_stall_timeout: Duration,
     /// After a viewer stopped sending and nothing reached it since: how long until it counts as gone.
+    /// A viewer that stops sending in the first fifth of it only ended its request, and never counts as gone for that.
     pub half_close_grace: Duration,
     /// Silence after which a peer is probed by TCP keepalive.
     pub keepalive_idle: Duration,
-    /// Time between two probes, and the longest that sent bytes stay unacknowledged, in probes of this length.
+    /// Time between two probes. Bytes sent to an upstream may stay unacknowledged for as long as all probes take;
+    /// those sent to a viewer for `viewer_stall_timeout`, if that is longer.
     pub keepalive_interval: Duration,
     /// Unanswered probes after which a peer counts as gone.
     pub keepalive_probes: u32,

@@ -11,8 +11,8 @@ use crate::fault::Fault;
 use crate::stream::scratch;
 use crate::transport::Transport;
 
-/// Most bytes that are read from a peer after the close, in bytes. One that still sends after those is no viewer.
-const MOST_DRAINED: usize = 1 << 20;
+/// Most bytes that are read from a peer after the close; more than kernels queue. Who sends on after that only sends.
+const MOST_DRAINED: usize = 16 << 20;
 
 /// Sends `text` to `viewer`, such as the reason why there is no log. It adds nothing to it: Zuul's replies end without
 /// a newline.
