@@ -1,6 +1,7 @@
 //! Fingerpost, a programmable relay for the live build logs of the CI system Zuul.
 
 pub mod command;
+pub mod cli;
 pub mod config;
 pub mod fault;
 pub mod listener;

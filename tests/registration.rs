@@ -94,6 +94,23 @@ async fn an_expired_session_and_a_deleted_znode_are_registered_again() {
 }
 
 #[tokio::test]
+async fn a_registration_waits_for_zookeeper_and_a_withdrawal_does_not() {
+    let mut site = Site::plain().await;
+    site.until(live).await;
+    site.server.stop();
+    site.until(stale).await;
+    let registration = Registration::start(&site.registry, announcement(), &site.tasks).unwrap();
+    registration.state(State::Running);
+    assert_eq!(registration.id(), None);
+    site.restart().await;
+    site.gateway(State::Running).await;
+    site.server.stop();
+    site.until(stale).await;
+    let withdrawn = timeout(PATIENCE / 2, registration.withdraw(PATIENCE)).await;
+    withdrawn.expect("nobody waits for a ZooKeeper that is away");
+}
+
+#[tokio::test]
 async fn a_short_loss_keeps_the_registration_and_a_stop_ends_the_session() {
     let mut site = Site::plain().await;
     let registration = Registration::start(&site.registry, announcement(), &site.tasks).unwrap();

@@ -154,6 +154,34 @@ async fn a_build_that_the_mirror_does_not_know_is_read_at_once_in_every_zone() {
 }
 
 #[tokio::test]
+async fn a_burst_of_changes_is_published_together() {
+    const MANY: u32 = 500;
+    let site = Site::plain().await;
+    site.put(&build(MANY), &waiting()).await;
+    let before = site.until(|now| live(now) && now.builds.len() == 1).await.revision;
+    let mut writer = site.hand.new_multi_writer();
+    for number in 0..MANY {
+        writer.add_create(&build(number), &running("ze01"), &persistent()).unwrap();
+    }
+    writer.commit().await.unwrap();
+    let after = site.until(|now| now.builds.len() == MANY as usize + 1).await.revision;
+    assert!(after - before < u64::from(MANY / 4), "{MANY} changes in {} snapshots", after - before);
+}
+
+#[tokio::test]
+async fn a_zone_may_vanish_and_come_again() {
+    let site = Site::plain().await;
+    for host in ["ze01", "ze02"] {
+        site.put(&zoned("eu", 1), &running(host)).await;
+        site.until(|now| host_of(now, 1) == Some(host)).await;
+        site.delete(&zoned("eu", 1)).await;
+        site.delete("/zuul/executor/zones/eu/requests").await;
+        site.delete("/zuul/executor/zones/eu").await;
+        site.until(|now| now.builds.is_empty() && now.zones.is_empty()).await;
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_used_is_counted_and_harms_nothing_else() {
     let site = Site::plain().await;
     let counted = |reason| site.metrics.malformed.get_or_create(&ByReason { reason }).get();

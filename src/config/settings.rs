@@ -254,7 +254,7 @@ pub enum LogFormat {
 }
 
 /// The process as its surroundings see it. None of it changes without a restart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Process {
     /// Become this user once everything is bound and read that needs root.
     pub user: Option<String>,
@@ -281,6 +281,13 @@ impl Network {
             _ => false,
         }
     }
+}
+
+impl ZooKeeper {
+    /// What Zuul asks for; servers usually grant 40 s.
+    pub const SESSION_TIMEOUT: Duration = Duration::from_secs(120);
+    /// Shorter than the patience of any viewer.
+    pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 }
 
 impl std::fmt::Display for HostPort {

@@ -141,11 +141,15 @@ fn escaped(value: &str) -> String {
             '"' | '+' | ',' | ';' | '<' | '>' | '\\' => text.extend(['\\', character]),
             _ if edge => text.extend(['\\', character]),
             // A name is written into logs, one a line.
-            _ if character.is_control() => text.extend(format!("\\{:02X}", u32::from(character)).chars()),
+            _ if character.is_control() => text.push_str(&hex_pairs(character)),
             _ => text.push(character),
         }
     }
     text
+}
+
+fn hex_pairs(character: char) -> String {
+    character.to_string().bytes().map(|byte| format!("\\{byte:02X}")).collect()
 }
 
 fn hexadecimal(attribute: &AttributeTypeAndValue<'_>) -> String {
@@ -155,4 +159,29 @@ fn hexadecimal(attribute: &AttributeTypeAndValue<'_>) -> String {
         let _written = write!(text, "{byte:02X}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_break_the_line_it_is_logged_in() {
+        assert_eq!(escaped("a\nb\u{85}c"), "a\\0Ab\\C2\\85c");
+        assert_eq!(escaped(" # a #, "), "\\ # a #\\,\\ ");
+        assert_eq!(escaped("#"), "\\#");
+    }
+
+    #[test]
+    fn unreadable_alternative_names_still_bar_the_common_name() {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "relay");
+        // A DNS name that is not ASCII, inside a sequence of general names.
+        let names = vec![0x30, 3, 0x82, 1, 0xff];
+        params.custom_extensions = vec![rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 17], names)];
+        let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        let names = Names::of(&parse(certificate.der()).unwrap());
+        assert!(names.has_alternative, "{names:?}");
+        assert_eq!(names.into_patterns(), [""; 0]);
+    }
 }

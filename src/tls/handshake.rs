@@ -64,8 +64,8 @@ pub enum CertificateFault {
     /// No configured CA has its issuer's name.
     #[error("comes from a CA that is not configured here")]
     UnknownIssuer,
-    /// A configured CA has its issuer's name, and another key.
-    #[error("is not signed by the configured CA of that name: it comes from another CA, or was altered")]
+    /// The CA's signature in it, or the peer's signature with its key, does not verify.
+    #[error("comes with a bad signature: its CA is a namesake of the configured one, or its key is not the peer's")]
     BadSignature,
     /// Its time is over.
     #[error("expired on {}", humantime::format_rfc3339_seconds(*.on))]
@@ -136,7 +136,8 @@ impl HandshakeError {
 impl CertificateFault {
     fn label(&self) -> &'static str {
         match self {
-            Self::UnknownIssuer | Self::BadSignature => "certificate_unknown_issuer",
+            Self::UnknownIssuer => "certificate_unknown_issuer",
+            Self::BadSignature => "certificate_bad_signature",
             Self::Expired { .. } | Self::NotYetValid { .. } => "certificate_expired",
             Self::WrongName { .. } => "certificate_wrong_name",
             Self::Revoked => "certificate_revoked",

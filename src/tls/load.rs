@@ -5,6 +5,7 @@
 mod key_pair;
 mod trust;
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -154,10 +155,19 @@ impl<'a> Loader<'a> {
 }
 
 impl Untimely {
-    fn reason(&self) -> String {
+    fn advice(&self) -> &'static str {
         match self {
-            Self::NotYet(from) => format!("is valid only from {} on; check the clock", day(*from)),
-            Self::Expired(on) => format!("expired on {}; replace it", day(*on)),
+            Self::NotYet(_) => "check the clock",
+            Self::Expired(_) => "replace it",
+        }
+    }
+}
+
+impl fmt::Display for Untimely {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotYet(from) => write!(f, "is valid only from {} on", day(*from)),
+            Self::Expired(on) => write!(f, "expired on {}", day(*on)),
         }
     }
 }

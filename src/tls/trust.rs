@@ -94,3 +94,64 @@ pub(super) fn rejection(error: webpki::Error) -> rustls::Error {
     }
     .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::{Path, PathBuf};
+    use std::time::Duration;
+
+    use rcgen::{CertificateParams, CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, date_time_ymd};
+
+    use super::*;
+    use crate::config::settings;
+    use crate::tls::load::Loader;
+    use crate::tls::version1;
+
+    const YEAR_2089: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(3_755_376_000));
+    const YEAR_2091: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(3_818_448_000));
+
+    #[test]
+    fn a_list_that_ran_out_refuses_everybody() {
+        let (trust, leaf) = with_list_until_2090();
+        let usage = KeyUsage::server_auth;
+        trust.check(&leaf, &[], YEAR_2089, usage()).unwrap();
+        let refused = trust.check(&leaf, &[], YEAR_2091, usage()).unwrap_err();
+        assert!(is_expired_list(&refused), "{refused:?}");
+        let parsed = certificate::parse(&leaf).unwrap();
+        version1::revocation(&parsed, YEAR_2089, &trust.revocations).unwrap();
+        let refused = version1::revocation(&parsed, YEAR_2091, &trust.revocations).unwrap_err();
+        assert!(is_expired_list(&refused.into()));
+    }
+
+    fn is_expired_list(error: &rustls::Error) -> bool {
+        let expired = |reason: &_| matches!(reason, CertificateError::ExpiredRevocationListContext { .. });
+        matches!(error, rustls::Error::InvalidCertificate(reason) if expired(reason))
+    }
+
+    fn with_list_until_2090() -> (Trust, CertificateDer<'static>) {
+        let mut params = CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let ca = params.self_signed(&key).unwrap();
+        let issuer = Issuer::new(params, key);
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(2090, 1, 1),
+            crl_number: rcgen::SerialNumber::from_slice(&[1]),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&issuer).unwrap().pem().unwrap();
+        let leaf = CertificateParams::default().signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+        let read = |file: &Path| -> io::Result<Vec<u8>> {
+            Ok(if file == Path::new("crl") { list.clone().into_bytes() } else { ca.pem().into_bytes() })
+        };
+        let files =
+            settings::Trust { ca: PathBuf::from("ca"), crl: Some(PathBuf::from("crl")), version1_certificates: false };
+        let mut loader = Loader::new(&read);
+        let trust = loader.trust(&files);
+        (loader.finish(trust).unwrap().0, leaf.der().clone())
+    }
+}

@@ -130,7 +130,8 @@ fn key_size(parsed: &X509Certificate<'_>) -> Result<(), rustls::Error> {
     }
 }
 
-fn revocation(
+/// Checks that no list of the issuer revokes the certificate `parsed`, and that each can still say so.
+pub(super) fn revocation(
     parsed: &X509Certificate<'_>,
     now: UnixTime,
     revocations: &[Revocations],

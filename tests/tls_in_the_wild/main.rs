@@ -2,6 +2,8 @@
 #![cfg(test)]
 
 mod endings;
+mod impostor;
+mod loading;
 mod peers;
 mod pki;
 mod revocation;

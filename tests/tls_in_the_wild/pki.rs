@@ -20,6 +20,8 @@ pub(crate) enum Shape<'a> {
     For(&'a str),
     /// Version 3, a CA itself.
     Authority,
+    /// Version 3, a CA for names below example.org only.
+    Constrained,
 }
 
 /// The key that a certificate is made with, as `openssl req` takes it.
@@ -39,7 +41,7 @@ impl Authority {
     pub(crate) fn new(name: &str) -> Self {
         let authority = Self::without_certificate();
         let subject = format!("/CN={name}");
-        let mut args = vec!["req", "-new", "-x509", "-nodes", "-days", "30", "-extensions", "authority"];
+        let mut args = vec!["req", "-new", "-x509", "-nodes", "-days", "90", "-extensions", "authority"];
         args.extend(["-subj", &subject, "-keyout", "ca.key", "-out", "ca.pem"]);
         args.extend(EC);
         authority.openssl(&args, "");
@@ -87,6 +89,7 @@ impl Authority {
             Shape::Named(names) => (Some("named"), names),
             Shape::For(usage) => (Some("used"), usage),
             Shape::Authority => (Some("authority"), ""),
+            Shape::Constrained => (Some("constrained"), ""),
         };
         let mut args = vec!["ca", "-batch", "-preserveDN", "-in", &request, "-out", &cert];
         args.extend(section.iter().flat_map(|section| ["-extensions", section]));
@@ -102,8 +105,24 @@ impl Authority {
 
     /// The list of what was revoked until now.
     pub(crate) fn crl(&self) -> PathBuf {
-        self.openssl(&["ca", "-gencrl", "-out", "crl.pem"], "");
-        self.dir.path().join("crl.pem")
+        self.crl_with(&[])
+    }
+
+    /// A list, with more options for `openssl ca`.
+    pub(crate) fn crl_with(&self, options: &[&str]) -> PathBuf {
+        self.openssl(&[&["ca", "-gencrl", "-out", "crl.pem"], options].concat(), "");
+        self.file("crl.pem")
+    }
+
+    /// The path of `name` in the authority's directory.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes `content` to a file of that name.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        fs::write(self.file(name), content).unwrap();
+        self.file(name)
     }
 
     /// Trust in this authority alone.
@@ -166,8 +185,8 @@ crlnumber = crlnumber
 certificate = ca.pem
 private_key = ca.key
 default_md = sha256
-default_days = 30
-default_crl_days = 30
+default_days = 60
+default_crl_days = 60
 policy = anything
 unique_subject = no
 [anything]
@@ -177,6 +196,9 @@ distinguished_name = nothing
 [nothing]
 [authority]
 basicConstraints = critical,CA:true
+[constrained]
+basicConstraints = critical,CA:true
+nameConstraints = critical,permitted;DNS:example.org
 [plain]
 basicConstraints = CA:FALSE
 nsComment = OpenSSL Generated Certificate

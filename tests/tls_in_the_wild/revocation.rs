@@ -24,8 +24,7 @@ async fn a_revoked_viewer_is_refused_and_others_are_not() {
 async fn a_ca_without_a_list_revokes_nothing() {
     let (ca, other) = (Authority::new("ca"), Authority::new("other"));
     let both = [&ca, &other].map(|one| std::fs::read_to_string(&one.ca).unwrap()).concat();
-    let bundle = ca.ca.with_file_name("both.pem");
-    std::fs::write(&bundle, both).unwrap();
+    let bundle = ca.write("both.pem", both);
     let trust = Trust { ca: bundle, crl: Some(ca.crl()), version1_certificates: false };
     let viewer = other.leaf("viewer", Shape::Zuul);
     let relay = ca.leaf("relay", Shape::Zuul);

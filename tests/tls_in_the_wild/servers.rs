@@ -14,6 +14,9 @@ async fn a_common_name_counts_only_without_alternative_names() {
         ("relay.example.org", Shape::Zuul, "relay.example.org", true),
         ("relay.example.org", Shape::Zuul, "other.example.org", false),
         ("*.example.org", Shape::Zuul, "relay.example.org", true),
+        ("zuul_executor_1", Shape::Zuul, "zuul_executor_1", true),
+        ("relay.example.org", Shape::Zuul, "relay.example.org.", true),
+        ("x", Shape::Named("DNS:san.example.org"), "san.example.org.", true),
         ("127.0.0.1", Shape::Zuul, "127.0.0.1", true),
         ("127.0.0.1", Shape::Zuul, "127.0.0.2", false),
         ("relay.example.org", Shape::Named("DNS:san.example.org"), "san.example.org", true),
@@ -51,7 +54,7 @@ async fn without_host_names_the_chain_is_checked_alone() {
     assert_eq!(answer.unwrap(), "request");
     for (certificate, fault) in [
         (other.leaf("x", Shape::Zuul), "certificate_unknown_issuer"),
-        (Authority::new("ca").leaf("x", Shape::Zuul), "certificate_unknown_issuer"),
+        (Authority::new("ca").leaf("x", Shape::Zuul), "certificate_bad_signature"),
         (ca.expired("x", Shape::Zuul), "certificate_expired"),
         (ca.leaf("x", Shape::For("clientAuth")), "certificate_unfit"),
         (ca.leaf("x", Shape::Version1), "certificate_version1"),

@@ -8,6 +8,7 @@ use fingerpost::config::settings::{ClientCertificates, KeyPairFiles, Trust};
 use fingerpost::tls::{Client, Server};
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::impostor;
 use crate::peers::{Failure, call, meet, visit};
 use crate::pki::{Authority, EC, RSA, Shape, client, path, server};
 
@@ -39,18 +40,39 @@ async fn version_1_is_shown_and_believed_in_both_directions() {
 async fn version_1_loosens_nothing_else() {
     let (ca, other, namesake) = (Authority::new("ca"), Authority::new("other"), Authority::new("ca"));
     let intermediate = Authority::of(&ca.leaf("intermediate", Shape::Authority));
+    let constrained = Authority::of(&ca.leaf("constrained", Shape::Constrained));
     for (leaf, fault) in [
         (ca.leaf("other.example.org", Shape::Version1), "certificate_wrong_name"),
         (other.leaf("relay", Shape::Version1), "certificate_unknown_issuer"),
-        (namesake.leaf("relay", Shape::Version1), "certificate_unknown_issuer"),
+        (namesake.leaf("relay", Shape::Version1), "certificate_bad_signature"),
         (chained(intermediate.leaf("relay", Shape::Version1), &intermediate), "certificate_unknown_issuer"),
         (ca.expired("relay", Shape::Version1), "certificate_expired"),
         (ca.issue("/CN=relay", Shape::Version1, &["-newkey", "rsa:1024"], &[]), "certificate_unfit"),
-        (ca.issue("/CN=relay", Shape::Version1, EC, &["-md", "sha1"]), "certificate_unknown_issuer"),
+        (ca.issue("/CN=relay", Shape::Version1, EC, &["-md", "sha1"]), "certificate_bad_signature"),
         (ca.issue("/CN=relay", Shape::Version1, EC, &["-startdate", "20990101000000Z"]), "certificate_expired"),
     ] {
         let error = refusal(ca.trust_version1(), &leaf).await;
         assert_eq!(error.label(), fault, "{error}");
+    }
+    let error = refusal(constrained.trust_version1(), &constrained.leaf("relay", Shape::Version1)).await;
+    assert_eq!(error.label(), "certificate_unknown_issuer", "{error}");
+}
+
+#[tokio::test]
+async fn a_version_1_certificate_is_nothing_without_its_key() {
+    let ca = Authority::new("ca");
+    let lenient = Client::load(&client(ca.trust_version1(), None)).unwrap();
+    let settings = server(&ca.leaf("relay", Shape::Zuul), ClientCertificates::Required(ca.trust_version1()));
+    let server = Server::load(&settings).unwrap();
+    for key in [RSA, EC] {
+        let [stolen, own] = ["stolen", "own"].map(|name| ca.issue(&format!("/CN={name}"), Shape::Version1, key, &[]));
+        let mixed = KeyPairFiles { cert: stolen.cert, key: own.key };
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let error = impostor::serves(&mixed, version, &lenient).await;
+            assert_eq!(error.label(), "certificate_bad_signature", "{error}");
+            let error = impostor::views(&mixed, version, &server).await;
+            assert_eq!(error.label(), "certificate_bad_signature", "{error}");
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! What viewers get that are `openssl s_client`.
 
-use fingerpost::config::settings::{ClientCertificates, ServerTls};
+use fingerpost::config::settings::{ClientCertificates, ServerTls, TlsVersion};
 use fingerpost::tls::Server;
 use fingerpost::transport::Records;
 
 use crate::peers::visit;
-use crate::pki::{Authority, RSA, Shape, path, server};
+use crate::pki::{Authority, EC, RSA, Shape, path, server};
 
 #[tokio::test]
 async fn no_session_ticket_is_ever_sent() {
@@ -19,6 +19,29 @@ async fn no_session_ticket_is_ever_sent() {
             assert!(!visit.output.contains("NewSessionTicket"), "{}", visit.output);
         }
     }
+}
+
+#[tokio::test]
+async fn a_viewer_gets_the_certificate_that_it_can_verify() {
+    let ca = Authority::new("ca");
+    let certificates = [EC, RSA].map(|key| ca.issue("/CN=relay", Shape::Zuul, key, &[])).to_vec();
+    let both = server(&certificates[0], ClientCertificates::None);
+    let both = Server::load(&ServerTls { certificates, ..both }).unwrap();
+    for (scheme, kind) in [("rsa_pss_rsae_sha256", "RSA-PSS"), ("ecdsa_secp256r1_sha256", "ECDSA")] {
+        let visit = visit(&both, &["-servername", "relay", "-sigalgs", scheme]).await;
+        assert!(visit.output.contains(&format!("Peer signature type: {kind}\n")), "{}", visit.output);
+    }
+}
+
+#[tokio::test]
+async fn the_lowest_version_is_the_operators_choice() {
+    let ca = Authority::new("ca");
+    let settings = server(&ca.leaf("relay", Shape::Zuul), ClientCertificates::None);
+    let modern = Server::load(&ServerTls { min_version: TlsVersion::V1_3, ..settings }).unwrap();
+    assert!(visit(&modern, &["-tls1_3"]).await.output.contains("reply"));
+    let refused = visit(&modern, &["-tls1_2"]).await;
+    assert_eq!(refused.accepted.unwrap_err().label(), "protocol");
+    assert!(refused.output.contains("alert protocol version"), "{}", refused.output);
 }
 
 #[tokio::test]
@@ -60,7 +83,7 @@ async fn viewers_with_the_wrong_certificate_are_told_why() {
     for (viewer, label, alert) in [
         (None, "no_certificate", "alert number 116"),
         (Some(other.leaf("viewer", Shape::Zuul)), "certificate_unknown_issuer", "alert unknown ca"),
-        (Some(namesake.leaf("viewer", Shape::Zuul)), "certificate_unknown_issuer", "alert decrypt error"),
+        (Some(namesake.leaf("viewer", Shape::Zuul)), "certificate_bad_signature", "alert decrypt error"),
         (Some(ca.expired("viewer", Shape::Zuul)), "certificate_expired", "alert certificate expired"),
         (Some(ca.leaf("viewer", Shape::For("serverAuth"))), "certificate_unfit", "alert unsupported certificate"),
         (Some(ca.leaf("viewer", Shape::Version1)), "certificate_version1", "alert certificate unknown"),
@@ -120,5 +143,6 @@ async fn the_server_name_chooses_the_certificate() {
             }
         }
     }
+    assert_eq!(visit(&strict, &["-servername", "127.0.0.1"]).await.accepted.unwrap().server_name, None);
     assert_eq!(visit(&strict, &["-noservername"]).await.accepted.unwrap().server_name, None);
 }

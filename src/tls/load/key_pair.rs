@@ -68,7 +68,10 @@ impl Loader<'_> {
         let subject = certificate::subject(&leaf);
         match self.timely(&leaf) {
             Ok(until) => self.expires(&files.cert, &format!("the certificate {subject}"), until),
-            Err(untimely) => self.problem(&files.cert, format!("the certificate {subject} {}", untimely.reason())),
+            Err(untimely) => {
+                let advice = untimely.advice();
+                self.problem(&files.cert, format!("the certificate {subject} {untimely}; {advice}"));
+            }
         }
         if key.is_some_and(|key| !belongs(key, &leaf)) {
             let cert = files.cert.display();
@@ -87,7 +90,8 @@ impl Loader<'_> {
             Ok(parsed) => match self.timely(&parsed) {
                 Ok(until) => self.expires(file, &format!("the CA {}", certificate::subject(&parsed)), until),
                 Err(untimely) => {
-                    self.warn(file, format!("the CA {} {}", certificate::subject(&parsed), untimely.reason()));
+                    let (subject, advice) = (certificate::subject(&parsed), untimely.advice());
+                    self.warn(file, format!("the CA {subject} {untimely}; {advice}"));
                 }
             },
             Err(error) => self.warn(file, format!("certificate {} cannot be parsed: {error}", position + 1)),

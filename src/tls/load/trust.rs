@@ -66,13 +66,13 @@ impl Loader<'_> {
         };
         let subject = certificate::subject(&parsed);
         if denies_being_a_ca(&parsed) {
-            self.warn(file, format!("{subject} is no CA (its basic constraints say so), and is not used"));
+            self.warn(file, format!("{subject} says of itself that it is no CA, and is not used; take it out"));
             return None;
         }
         match self.timely(&parsed) {
             Ok(until) => self.expires(file, &format!("the CA {subject}"), until),
             Err(untimely) => {
-                self.warn(file, format!("the CA {subject} {}, and is not used", untimely.reason()));
+                self.warn(file, format!("the CA {subject} {untimely} and is not used; {}", untimely.advice()));
                 return None;
             }
         }

@@ -1,0 +1,125 @@
+//! The command line: every command with its options and help, and the bodies of those that need no running relay.
+//!
+//! Commands write to the handles they are given and say how they ended; only main ends the program.
+
+use std::process::ExitCode;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand};
+
+pub use self::explain::Explain;
+pub use self::source::{Source, environment};
+
+pub mod check;
+mod explain;
+pub mod manual;
+mod source;
+pub mod stream;
+#[cfg(test)]
+mod tests;
+
+/// clap's own colours, those of cargo.
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const AFTER: &str = "\
+Exit status:
+  0  done
+  1  failed; standard error says why
+  2  the command line, or the configuration, cannot be used; standard error says what is wrong with it
+
+First steps:
+  fingerpost demo                                   see it work, with nothing to set up
+  fingerpost check --zuul-conf /etc/zuul/zuul.conf  see whether it could take over from zuul-fingergw
+  fingerpost run --zuul-conf /etc/zuul/zuul.conf    let it";
+
+/// A programmable relay for the live build logs of the CI system Zuul.
+///
+/// Fingerpost stands between networks. It takes a request for a build's live log, asks a Lua policy which way it goes
+/// (straight to the executor, or through a gateway of the zone it runs in), and carries the bytes. It reads the same
+/// ZooKeeper and the same zuul.conf as zuul-fingergw, and takes its place.
+#[derive(Debug, Parser)]
+#[command(name = "fingerpost", version, after_help = AFTER, styles = STYLES, max_term_width = 100)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Everything the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the relay.
+    Run(Run),
+    /// Say what is wrong with a configuration, without starting anything.
+    Check(check::Check),
+    /// Say where a build's log would come from, and why.
+    Explain(Explain),
+    /// Show a build's log: a finger client.
+    Stream(stream::Stream),
+    /// Show the relay at work, with nothing to set up.
+    Demo(Demo),
+    /// Print completions for a shell.
+    Completions(manual::Completions),
+    /// Print the manual page, or write all of them.
+    Man(manual::Man),
+}
+
+/// Run the relay.
+///
+/// It stays in the foreground, logs to standard error, and needs root only for ports below 1024; it then becomes the
+/// configured user. Configuration, policy and certificates are taken over while it runs, and no stream notices.
+///
+/// SIGHUP reloads. SIGTERM and SIGINT stop: no new streams, open ones go on until they end or stream.drain_timeout is
+/// over; a second signal ends them at once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  fingerpost run
+  fingerpost run --config ./fingerpost.yaml
+  fingerpost run --zuul-conf /etc/zuul/zuul.conf")]
+pub struct Run {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Show the relay at work, with nothing to set up.
+///
+/// Starts two zones in this one process, each with a relay, TLS between them with certificates made on the spot, and
+/// executors whose builds keep writing. It prints what to type to watch one, and runs until it is interrupted. All
+/// ports are of the loopback interface and chosen by the system; nothing is left behind.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  fingerpost demo
+  fingerpost demo --once | less")]
+pub struct Demo {
+    /// Carry the log of one finished build through both zones to standard output, and end.
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It did what was asked.
+    Done,
+    /// It could not.
+    Failed,
+    /// What was asked makes no sense: bad arguments, or a configuration that cannot be used.
+    Unusable,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Unusable => 2,
+        })
+    }
+}

@@ -1,0 +1,190 @@
+//! `fingerpost check`: everything that can be found wrong with a configuration, and all that it names, before a relay is
+//! started on it. It opens no connection and no port, and writes no file.
+
+use std::fs;
+use std::io::Write;
+use std::iter;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::cli::{Exit, Source};
+use crate::config::problem::{Problem, Problems};
+use crate::config::settings::{ClientCertificates, ClientTls, KeyPairFiles, Registry, ServerTls, Settings, Trust};
+use crate::config::{Environment, Loaded};
+use crate::metrics::Metrics;
+use crate::policy::{Place, Policy};
+use crate::tls::{Client, LoadError, LoadWarning, Server};
+
+mod summary;
+#[cfg(test)]
+mod tests;
+
+/// Say what is wrong with a configuration, without starting anything.
+///
+/// Reads the configuration and all that it names: certificates, keys, CAs and revocation lists are parsed, keys held
+/// against their certificates, and dates against the clock; the policy is compiled and loaded. Every problem is told
+/// at once, as `file:line: key: problem`. Run it as the user who runs the relay, so that it may read the same files.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit status:
+  0  it can be used; warnings may have been told
+  2  it cannot
+
+Examples:
+  fingerpost check
+  fingerpost check --config ./fingerpost.yaml
+  fingerpost check --zuul-conf /etc/zuul/zuul.conf")]
+pub struct Check {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// What was found in the files that a configuration names.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// What keeps it from being used.
+    pub problems: Vec<Problem>,
+    /// What does not, and should be looked at.
+    pub warnings: Vec<Problem>,
+}
+
+/// Checks, with problems and warnings to `err` and a summary of what is fine to `out`. Blocks on the file system.
+///
+/// # Errors
+/// If one of the two takes no more.
+pub fn check(
+    asked: &Check,
+    environment: &Environment,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> anyhow::Result<Exit> {
+    let exit = match asked.source.load(environment) {
+        Err(Problems(problems)) => tell(err, &problems, &[])?,
+        Ok(loaded) => {
+            let Findings { problems, warnings } = examine(&loaded);
+            let exit = tell(err, &problems, &[loaded.warnings.as_slice(), &warnings].concat())?;
+            if exit == Exit::Done {
+                summary::write(out, &loaded).context("cannot write the summary")?;
+            }
+            exit
+        }
+    };
+    Ok(exit)
+}
+
+/// Reads what a configuration names, as a relay would at its start.
+pub fn examine(loaded: &Loaded) -> Findings {
+    let mut findings = Findings::default();
+    let settings = &loaded.settings;
+    for (index, listener) in settings.listeners.iter().enumerate() {
+        if let Some(tls) = &listener.tls {
+            let area = Area { loaded, setting: format!("listeners[{index}].tls"), files: server_files(tls) };
+            findings.note(&area, Server::load(tls).map(|server| server.warnings().to_vec()));
+        }
+    }
+    for (setting, tls) in clients(settings) {
+        let area = Area { loaded, setting: setting.to_owned(), files: client_files(tls) };
+        findings.note(&area, Client::load(tls).map(|client| client.warnings().to_vec()));
+    }
+    findings.problems.extend(policy(loaded));
+    findings.problems.extend(registry(loaded));
+    findings
+}
+
+/// A `tls` section, and which of its settings names which file.
+struct Area<'a> {
+    loaded: &'a Loaded,
+    setting: String,
+    files: Vec<(String, &'a Path)>,
+}
+
+impl Area<'_> {
+    /// A finding about `file`, at the setting that names it.
+    fn problem(&self, file: &Path, text: String) -> Problem {
+        let named = self.files.iter().find(|(_, path)| *path == file);
+        let setting = named.map_or_else(|| self.setting.clone(), |(key, _)| format!("{}.{key}", self.setting));
+        self.loaded.sources.problem(&setting, text)
+    }
+}
+
+impl Findings {
+    fn note(&mut self, area: &Area<'_>, outcome: Result<Vec<LoadWarning>, Vec<LoadError>>) {
+        match outcome {
+            Ok(found) => {
+                let warnings = found.iter().map(|warning| area.problem(&warning.file, warning.to_string()));
+                extend(&mut self.warnings, warnings);
+            }
+            Err(found) => {
+                let problems = found.iter().map(|error| area.problem(&error.file, error.to_string()));
+                extend(&mut self.problems, problems);
+            }
+        }
+    }
+}
+
+/// Adds what is not there yet: in `zuul.conf` one option serves several settings.
+fn extend(findings: &mut Vec<Problem>, more: impl Iterator<Item = Problem>) {
+    for finding in more {
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+}
+
+fn clients(settings: &Settings) -> impl Iterator<Item = (&'static str, &ClientTls)> {
+    let zookeeper = match &settings.registry {
+        Registry::ZooKeeper(zookeeper) => zookeeper.tls.as_ref(),
+        Registry::File(_) => None,
+    };
+    let all = [("registry.zookeeper.tls", zookeeper), ("upstream.tls", settings.upstream.tls.as_ref())];
+    all.into_iter().filter_map(|(setting, tls)| Some((setting, tls?)))
+}
+
+fn server_files(tls: &ServerTls) -> Vec<(String, &Path)> {
+    let pairs = tls.certificates.iter().enumerate();
+    let mut files: Vec<_> =
+        pairs.flat_map(|(index, pair)| pair_files(&format!("certificates[{index}]."), pair)).collect();
+    if let ClientCertificates::Optional(trust) | ClientCertificates::Required(trust) = &tls.client_certificates {
+        files.extend(trust_files("client_", trust));
+    }
+    files
+}
+
+fn client_files(tls: &ClientTls) -> Vec<(String, &Path)> {
+    let identity = tls.identity.iter().flat_map(|pair| pair_files("", pair));
+    identity.chain(trust_files("", &tls.trust)).collect()
+}
+
+fn pair_files<'a>(prefix: &str, pair: &'a KeyPairFiles) -> [(String, &'a Path); 2] {
+    [(format!("{prefix}cert"), pair.cert.as_path()), (format!("{prefix}key"), pair.key.as_path())]
+}
+
+fn trust_files<'a>(prefix: &str, trust: &'a Trust) -> impl Iterator<Item = (String, &'a Path)> {
+    let crl = trust.crl.as_deref().map(|crl| (format!("{prefix}crl"), crl));
+    iter::once((format!("{prefix}ca"), trust.ca.as_path())).chain(crl)
+}
+
+fn policy(loaded: &Loaded) -> Option<Problem> {
+    let settings = &loaded.settings;
+    let place = Place { zone: settings.zone.clone(), hostname: settings.hostname.clone() };
+    let error = Policy::load(&settings.policy, place, Metrics::new().policy.clone()).err()?;
+    Some(loaded.sources.problem("policy.file", error.to_string()))
+}
+
+/// That the registry's file can be read; its content changes while the relay runs, and is judged there.
+fn registry(loaded: &Loaded) -> Option<Problem> {
+    let Registry::File(file) = &loaded.settings.registry else { return None };
+    let error = fs::File::open(file).err()?;
+    Some(loaded.sources.problem("registry.file", format!("cannot be read: {}: {error}", file.display())))
+}
+
+fn tell(err: &mut dyn Write, problems: &[Problem], warnings: &[Problem]) -> anyhow::Result<Exit> {
+    let problem_lines = problems.iter().map(ToString::to_string);
+    let warning_lines = warnings.iter().map(|warning| format!("warning: {warning}"));
+    for line in problem_lines.chain(warning_lines) {
+        writeln!(err, "{line}").context("cannot write what was found")?;
+    }
+    Ok(if problems.is_empty() { Exit::Done } else { Exit::Unusable })
+}

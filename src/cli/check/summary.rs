@@ -1,0 +1,62 @@
+//! What a relay with a configuration that is fine would be, in a few lines for the person who checks it.
+
+use std::io::{self, Write};
+
+use crate::config::Loaded;
+use crate::config::settings::{ClientCertificates, ListenAddress, Listener, Registry, Settings};
+
+/// Writes the summary.
+pub(super) fn write(out: &mut dyn Write, loaded: &Loaded) -> io::Result<()> {
+    let settings = &loaded.settings;
+    writeln!(out, "{}: ok", loaded.sources.file().display())?;
+    writeln!(out, "  relay     {}, {}", settings.hostname, zone(settings))?;
+    for listener in &settings.listeners {
+        writeln!(out, "  listener  {}", listening(listener))?;
+    }
+    writeln!(out, "  registry  {}", registry(settings))?;
+    writeln!(out, "  policy    {}", policy(settings))?;
+    writeln!(out, "  upstream  {}", upstream(settings))
+}
+
+fn zone(settings: &Settings) -> String {
+    settings.zone.as_ref().map_or_else(|| "in no zone".to_owned(), |zone| format!("zone {zone}"))
+}
+
+fn listening(listener: &Listener) -> String {
+    let address = match &listener.address {
+        ListenAddress::Bind(address) => address.to_string(),
+        ListenAddress::Systemd(name) => format!("systemd's {name}"),
+    };
+    let clients = listener.tls.as_ref().map(|tls| &tls.client_certificates);
+    let tls = match clients {
+        None => "plain",
+        Some(ClientCertificates::None) => "TLS",
+        Some(ClientCertificates::Optional(_)) => "TLS, client certificates optional",
+        Some(ClientCertificates::Required(_)) => "TLS, client certificates required",
+    };
+    format!("{}: {address}, {tls}", listener.name)
+}
+
+fn registry(settings: &Settings) -> String {
+    match &settings.registry {
+        Registry::File(file) => file.display().to_string(),
+        Registry::ZooKeeper(zookeeper) => {
+            let hosts: Vec<_> = zookeeper.hosts.iter().map(ToString::to_string).collect();
+            let tls = if zookeeper.tls.is_some() { "TLS" } else { "plain" };
+            let registered = if settings.registration.enabled { "registered" } else { "not registered" };
+            format!("ZooKeeper at {}{}, {tls}, {registered}", hosts.join(","), zookeeper.chroot)
+        }
+    }
+}
+
+fn policy(settings: &Settings) -> String {
+    settings.policy.file.as_ref().map_or_else(|| "built-in".to_owned(), |file| file.display().to_string())
+}
+
+fn upstream(settings: &Settings) -> &'static str {
+    match &settings.upstream.tls {
+        None => "plain only: gateways that use TLS cannot be reached",
+        Some(tls) if tls.verify_hostnames => "plain, or TLS with host names verified",
+        Some(_) => "plain, or TLS with host names not verified",
+    }
+}

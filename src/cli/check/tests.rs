@@ -1,0 +1,226 @@
+//! Real files in, `file:line: key: problem` and an exit status out.
+
+use std::fs;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+
+use super::*;
+
+/// A directory with the files of a site.
+struct Site {
+    dir: tempfile::TempDir,
+    ca: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// What a check wrote, and how it ended.
+struct Checked {
+    exit: Exit,
+    out: String,
+    err: Vec<String>,
+}
+
+impl Site {
+    fn new() -> Self {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let site = Self { dir: tempfile::tempdir().unwrap(), ca };
+        site.write("ca.pem", &site.ca.pem());
+        site.pair("good", 4096);
+        site
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.dir.path().join(name), text).unwrap();
+    }
+
+    /// A certificate that ends with `year`, and its key.
+    fn pair(&self, name: &str, year: i32) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["relay.example.org".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 12, 31);
+        self.write(&format!("{name}.pem"), &params.signed_by(&key, &self.ca).unwrap().pem());
+        self.write(&format!("{name}.key"), &key.serialize_pem());
+    }
+
+    fn check(&self, file: &str, text: &str) -> Checked {
+        self.write(file, &text.replace("DIR", self.dir.path().to_str().unwrap()));
+        let path = Some(self.dir.path().join(file));
+        let (config, zuul_conf) = if file.ends_with(".conf") { (None, path) } else { (path, None) };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let asked = Check { source: Source { config, zuul_conf } };
+        let exit = check(&asked, &Environment::new(), &mut out, &mut err).unwrap();
+        let err = self.shortened(&err).lines().map(ToOwned::to_owned).collect();
+        Checked { exit, out: self.shortened(&out), err }
+    }
+
+    fn shortened(&self, bytes: &[u8]) -> String {
+        let dir = format!("{}/", self.dir.path().to_str().unwrap());
+        String::from_utf8(bytes.to_vec()).unwrap().replace(&dir, "")
+    }
+}
+
+/// Where a finding stands, and which file it is about.
+fn places(lines: &[String]) -> Vec<String> {
+    // An indented line quotes the policy's own.
+    let findings = lines.iter().filter(|line| !line.starts_with(' '));
+    findings.map(|line| line.splitn(4, ": ").take(3).collect::<Vec<_>>().join(": ")).collect()
+}
+
+const GOOD: &str = "\
+hostname: relay.example.org
+zone: eu
+listeners:
+  - name: gateway
+    address: '[::]:7979'
+    tls:
+      certificates: [{cert: good.pem, key: good.key}]
+      client_certificates: required
+      client_ca: ca.pem
+registry:
+  zookeeper:
+    hosts: zk01:2281,zk02:2281/ci
+    tls: {cert: good.pem, key: good.key, ca: ca.pem}
+upstream:
+  tls: {ca: ca.pem}
+";
+
+#[test]
+fn a_usable_configuration_is_summed_up() {
+    let checked = Site::new().check("f.yaml", GOOD);
+    assert_eq!(checked.err, [""; 0]);
+    assert_eq!(checked.exit, Exit::Done);
+    let expected = "\
+f.yaml: ok
+  relay     relay.example.org, zone eu
+  listener  gateway: [::]:7979, TLS, client certificates required
+  registry  ZooKeeper at zk01:2281,zk02:2281/ci, TLS, registered
+  policy    built-in
+  upstream  plain, or TLS with host names verified
+";
+    assert_eq!(checked.out, expected);
+}
+
+#[test]
+fn every_file_that_cannot_be_used_is_told_at_the_setting_that_names_it() {
+    let site = Site::new();
+    site.pair("old", 2001);
+    site.pair("other", 4096);
+    site.write("empty.pem", "");
+    site.write("list.pem", &site.ca.pem());
+    site.write("broken.lua", "local policy = {}\npolicy = = 1\n");
+    let checked = site.check(
+        "f.yaml",
+        "\
+hostname: relay.example.org
+listeners:
+  - name: gateway
+    address: '[::]:7979'
+    tls:
+      certificates:
+        - {cert: good.pem, key: good.key}
+        - {cert: old.pem, key: old.key}
+        - cert: good.pem
+          key: other.key
+        - {cert: missing.pem, key: good.key}
+      client_certificates: optional
+      client_ca: empty.pem
+registry:
+  zookeeper:
+    hosts: zk
+    tls:
+      ca: gone.pem
+upstream:
+  tls: {ca: ca.pem, crl: list.pem}
+policy:
+  file: broken.lua
+",
+    );
+    assert_eq!((checked.exit, checked.out.as_str()), (Exit::Unusable, ""));
+    assert_eq!(
+        places(&checked.err),
+        [
+            "f.yaml:8: listeners[0].tls.certificates[1].cert: old.pem",
+            "f.yaml:10: listeners[0].tls.certificates[2].key: other.key",
+            "f.yaml:11: listeners[0].tls.certificates[3].cert: missing.pem",
+            "f.yaml:13: listeners[0].tls.client_ca: empty.pem",
+            "f.yaml:18: registry.zookeeper.tls.ca: gone.pem",
+            "f.yaml:20: upstream.tls.crl: list.pem",
+            "f.yaml:22: policy.file: broken.lua:2",
+        ]
+    );
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_told_whole() {
+    let checked = Site::new().check("f.yaml", "zone: a/b\nregistry: {file: r.yaml}\nlisteners: []\n");
+    assert_eq!(checked.exit, Exit::Unusable);
+    assert_eq!(
+        checked.err,
+        [
+            "f.yaml:1: zone: expected a zone's name, which has no slash, found \"a/b\"",
+            "f.yaml:3: listeners: is empty; a relay needs a listener",
+        ]
+    );
+}
+
+#[test]
+fn a_configuration_that_is_not_there_is_told() {
+    let asked = Check { source: Source { config: Some("/nowhere/f.yaml".into()), zuul_conf: None } };
+    let mut err = Vec::new();
+    let exit = check(&asked, &Environment::new(), &mut Vec::new(), &mut err).unwrap();
+    assert_eq!(exit, Exit::Unusable);
+    let err = String::from_utf8(err).unwrap();
+    assert!(err.starts_with("/nowhere/f.yaml: cannot be read: No such file"), "{err}");
+}
+
+#[test]
+fn a_registry_file_must_be_there() {
+    let site = Site::new();
+    let text = "hostname: here\nregistry:\n  file: r.yaml\n";
+    assert_eq!(places(&site.check("f.yaml", text).err), ["f.yaml:3: registry.file: cannot be read"]);
+    site.write("r.yaml", "");
+    assert_eq!(site.check("f.yaml", text).exit, Exit::Done);
+}
+
+const ZUUL_CONF: &str = "\
+[fingergw]
+hostname = relay.example.org
+tls_cert = DIR/good.pem
+tls_key = DIR/good.key
+tls_ca = DIR/ca.pem
+log_config = logging.yaml
+[zookeeper]
+hosts = zk
+tls_cert = DIR/good.pem
+tls_key = DIR/good.key
+tls_ca = DIR/ca.pem
+";
+
+#[test]
+fn what_zuul_conf_cannot_have_is_a_warning() {
+    let checked = Site::new().check("zuul.conf", ZUUL_CONF);
+    assert_eq!(checked.exit, Exit::Done);
+    assert!(checked.out.starts_with("zuul.conf: ok\n"), "{}", checked.out);
+    assert_eq!(
+        places(&checked.err),
+        [
+            "warning: zuul.conf:6: [fingergw] log_config",
+            // Zuul takes certificates of X.509 version 1 from these CAs, so they are taken here, and told.
+            "warning: zuul.conf:5: [fingergw] tls_ca",
+            "warning: zuul.conf:11: [zookeeper] tls_ca",
+        ]
+    );
+}
+
+#[test]
+fn files_of_zuul_conf_are_told_at_their_options() {
+    let site = Site::new();
+    let broken = ZUUL_CONF.replacen("good.key", "other.key", 1);
+    site.pair("other", 4096);
+    let checked = site.check("zuul.conf", &broken);
+    assert_eq!(checked.exit, Exit::Unusable);
+    let problems: Vec<_> = checked.err.iter().filter(|line| !line.starts_with("warning: ")).cloned().collect();
+    // The port and the dialler use the same files: once is enough.
+    assert_eq!(places(&problems), ["zuul.conf:4: [fingergw] tls_key: other.key"]);
+}

@@ -1,0 +1,170 @@
+//! Fingerpost's own configuration: which keys there are, what each defaults to, and what fits together.
+//!
+//! Every key stands in `config/fingerpost.yaml` with its default; a test holds this file and that one together.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::Loaded;
+use crate::config::problem::Problems;
+use crate::config::section::{Report, Section};
+use crate::config::settings::{
+    Listener, Log, LogFormat, Monitoring, Policy, Process, Registration, Registry, Settings, Stream, Upstream,
+};
+use crate::config::value::{boolean, duration, hostname, log_filter, one_of, size, socket_address, text, whole, zone};
+use crate::names::Hostname;
+
+mod listeners;
+mod registry;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+/// Shorter waits than this are surely a slip: no answer comes in less.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// The kernel counts keepalive in whole seconds.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Reads the text of the file at `path`, asking `machine` for the host name if the file has none.
+///
+/// # Errors
+/// Every problem of the file, in its order.
+pub(super) fn read(
+    path: &Path,
+    text: &str,
+    machine: &dyn Fn() -> Result<Hostname, String>,
+) -> Result<Loaded, Problems> {
+    let report = Report::new(path, text);
+    let settings = report.root().and_then(|root| settings(root, machine));
+    let (sources, problems, warnings) = report.into_parts();
+    match settings {
+        Some(settings) if problems.is_empty() => Ok(Loaded { settings, warnings, sources }),
+        _ => Err(Problems(problems)),
+    }
+}
+
+fn settings(mut root: Section<'_>, machine: &dyn Fn() -> Result<Hostname, String>) -> Option<Settings> {
+    let hostname = machine_name(&mut root, machine);
+    let zone = root.value("zone", zone);
+    let listeners = listeners::listeners(&mut root);
+    let registry = registry::registry(&mut root);
+    let registration = registration(&mut root, &listeners, registry.as_ref());
+    let settings = Settings {
+        policy: policy(&mut root),
+        upstream: upstream(&mut root),
+        stream: stream(&mut root),
+        monitoring: monitoring(&mut root),
+        log: log(&mut root),
+        process: process(&mut root),
+        hostname: hostname?,
+        zone,
+        listeners,
+        registration,
+        registry: registry?,
+    };
+    Some(settings)
+}
+
+fn machine_name(root: &mut Section<'_>, machine: &dyn Fn() -> Result<Hostname, String>) -> Option<Hostname> {
+    if root.has("hostname") {
+        return root.value("hostname", hostname);
+    }
+    let _absent = root.value("hostname", hostname);
+    machine().map_err(|text| root.problem("hostname", text)).ok()
+}
+
+/// Reads `registration`, and holds it against the listeners and the registry that it needs.
+fn registration(root: &mut Section<'_>, listeners: &[Listener], registry: Option<&Registry>) -> Registration {
+    let default = Registration::default();
+    let possible = !matches!(registry, Some(Registry::File(_)));
+    let Some(mut section) = root.section("registration") else { return Registration { enabled: possible, ..default } };
+    let asked = section.value("enabled", boolean);
+    if asked == Some(true) && !possible {
+        section.warn("enabled", "has no effect: without ZooKeeper there is nowhere to register");
+    }
+    let listener = section.value("listener", text);
+    if let Some(name) = &listener {
+        exists(&section, name, listeners);
+    }
+    Registration {
+        enabled: possible && asked.unwrap_or(default.enabled),
+        listener,
+        public_port: section.value("public_port", whole(1..=u16::MAX)),
+    }
+}
+
+fn exists(section: &Section<'_>, name: &str, listeners: &[Listener]) {
+    let known: Vec<_> = listeners.iter().map(|listener| listener.name.as_str()).collect();
+    if !known.contains(&name) {
+        section.problem("listener", format!("no listener is called {name:?}; there are: {}", known.join(", ")));
+    }
+}
+
+fn policy(root: &mut Section<'_>) -> Policy {
+    let default = Policy::default();
+    let Some(mut section) = root.section("policy") else { return default };
+    Policy {
+        file: section.path_value("file"),
+        time_limit: section.value("time_limit", duration(SHORTEST)).unwrap_or(default.time_limit),
+        memory_limit: section.value("memory_limit", size).unwrap_or(default.memory_limit),
+    }
+}
+
+fn upstream(root: &mut Section<'_>) -> Upstream {
+    let default = Upstream::default();
+    let Some(mut section) = root.section("upstream") else { return default };
+    let any = Duration::ZERO;
+    Upstream {
+        connect_timeout: section.value("connect_timeout", duration(SHORTEST)).unwrap_or(default.connect_timeout),
+        handshake_timeout: section.value("handshake_timeout", duration(SHORTEST)).unwrap_or(default.handshake_timeout),
+        retry_failed_after: section.value("retry_failed_after", duration(any)).unwrap_or(default.retry_failed_after),
+        happy_eyeballs_delay: section
+            .value("happy_eyeballs_delay", duration(any))
+            .unwrap_or(default.happy_eyeballs_delay),
+        tls: section.section("tls").and_then(|section| tls::client(section, tls::HostNames::Verified)),
+    }
+}
+
+fn stream(root: &mut Section<'_>) -> Stream {
+    let default = Stream::default();
+    let Some(mut section) = root.section("stream") else { return default };
+    let any = Duration::ZERO;
+    Stream {
+        viewer_stall_timeout: section
+            .value("viewer_stall_timeout", duration(SHORTEST))
+            .unwrap_or(default.viewer_stall_timeout),
+        half_close_grace: section.value("half_close_grace", duration(any)).unwrap_or(default.half_close_grace),
+        keepalive_idle: section.value("keepalive_idle", duration(SECOND)).unwrap_or(default.keepalive_idle),
+        keepalive_interval: section.value("keepalive_interval", duration(SECOND)).unwrap_or(default.keepalive_interval),
+        // The kernel's own bound for TCP_KEEPCNT.
+        keepalive_probes: section.value("keepalive_probes", whole(1..=127)).unwrap_or(default.keepalive_probes),
+        drain_timeout: section.value("drain_timeout", duration(any)).unwrap_or(default.drain_timeout),
+    }
+}
+
+fn monitoring(root: &mut Section<'_>) -> Option<Monitoring> {
+    let mut section = root.section("monitoring")?;
+    Some(Monitoring { address: section.required("address", socket_address)? })
+}
+
+fn log(root: &mut Section<'_>) -> Log {
+    let default = Log::default();
+    let Some(mut section) = root.section("log") else { return default };
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    Log {
+        level: section.value("level", log_filter).unwrap_or(default.level),
+        format: section.value("format", one_of(&formats)).unwrap_or(default.format),
+        records: section.value("records", boolean).unwrap_or(default.records),
+    }
+}
+
+fn process(root: &mut Section<'_>) -> Process {
+    let Some(mut section) = root.section("process") else { return Process::default() };
+    Process {
+        user: section.value("user", text),
+        command_socket: section.path_value("command_socket"),
+        pid_file: section.path_value("pid_file"),
+        workers: section.value("workers", whole(1..=1024)),
+    }
+}

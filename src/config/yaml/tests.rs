@@ -1,0 +1,264 @@
+//! Bytes of YAML in, settings or `file:line: key: problem` out.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::config::settings::{
+    ClientCertificates, ClientTls, HostPort, KeyPairFiles, ListenAddress, Network, ServerTls, TlsVersion, Trust,
+    ZooKeeper,
+};
+use crate::names::Zone;
+
+const DOCUMENTED: &str = include_str!("../../../config/fingerpost.yaml");
+
+fn load(text: &str) -> Result<Loaded, Problems> {
+    read(Path::new("/etc/fp/f.yaml"), text, &|| Ok(Hostname::parse("machine.example.org").unwrap()))
+}
+
+fn settings_of(text: &str) -> Settings {
+    load(text).unwrap_or_else(|problems| panic!("{problems}")).settings
+}
+
+fn problems_of(text: &str) -> Vec<String> {
+    let problems = load(text).map(|loaded| loaded.settings).unwrap_err();
+    problems.to_string().lines().map(|line| line.replace("/etc/fp/f.yaml:", "")).collect()
+}
+
+/// The documented file with everything turned on that is off in it.
+fn all_on() -> String {
+    let on = |line: &str| {
+        let body = line.trim_start();
+        let indent = &line[..line.len() - body.len()];
+        match body.strip_prefix('#') {
+            Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => format!("{indent}{setting}\n"),
+            _ => format!("{line}\n"),
+        }
+    };
+    DOCUMENTED.lines().map(on).collect()
+}
+
+/// `all_on` without the line of the alternative to ZooKeeper: a configuration that can be used.
+fn usable() -> String {
+    all_on().lines().filter(|line| !line.starts_with("  file: registry.yaml")).map(|line| format!("{line}\n")).collect()
+}
+
+const MINIMAL: &str = "registry: {zookeeper: {hosts: 'zk01.example.org:2281,zk02.example.org:2281'}}\n";
+
+#[test]
+fn the_documented_defaults_are_those_of_the_code() {
+    assert_eq!(settings_of(DOCUMENTED), settings_of(MINIMAL));
+}
+
+#[test]
+fn every_key_is_documented() {
+    let reports = [all_on(), usable()].map(|text| {
+        let report = Report::new(Path::new("f.yaml"), &text);
+        let _settings = settings(report.root().unwrap(), &|| unreachable!("the file has a hostname"));
+        report.into_parts()
+    });
+    let problems: Vec<_> = reports[0].1.iter().map(|problem| problem.text.as_str()).collect();
+    assert_eq!(problems, ["stands beside zookeeper; remove one of the two"]);
+    let mut asked = BTreeSet::new();
+    let mut documented = BTreeSet::new();
+    for (setting, present) in reports[0].0.settings() {
+        let setting: String = setting.split(['[', ']']).step_by(2).collect::<Vec<_>>().join("[]");
+        asked.insert(setting.clone());
+        documented.extend(present.then_some(setting));
+    }
+    assert_eq!(asked, documented);
+    assert_eq!(documented.len(), 75, "{documented:#?}");
+}
+
+/// A documented value that is no example is either needed or a default: without it the settings stay the same.
+#[test]
+fn documented_values_are_defaults_also_where_they_are_off() {
+    let text = usable();
+    let whole = settings_of(&text);
+    let lines: Vec<_> = text.lines().collect();
+    let (mut defaults, mut needed) = (0, Vec::new());
+    for (index, line) in lines.iter().enumerate() {
+        let setting = line.trim_start().split_once(": ").filter(|(key, _)| !key.contains('#'));
+        if setting.is_none_or(|(_, value)| value.ends_with("# example")) {
+            continue;
+        }
+        let mut without = lines.clone();
+        without.remove(index);
+        match load(&without.join("\n")) {
+            Ok(loaded) => {
+                assert_eq!(loaded.settings, whole, "line {}: {line}", index + 1);
+                defaults += 1;
+            }
+            Err(_) => needed.push(line.trim()),
+        }
+    }
+    assert_eq!(needed, ["- name: finger", "address: \"[::]:79\""]);
+    assert_eq!(defaults, 30);
+}
+
+#[test]
+fn the_examples_are_usable() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let examples: Vec<_> = names.filter(|name| name.starts_with("example-")).collect();
+    for name in &examples {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        let loaded = load(&text).unwrap_or_else(|problems| panic!("{name}: {problems}"));
+        assert_eq!(loaded.warnings, [], "{name}");
+    }
+    assert_eq!(examples.len(), 2);
+}
+
+#[test]
+fn every_key_reaches_its_setting() {
+    let settings = settings_of(include_str!("tests/every_key.yaml"));
+    assert_eq!(settings, every_setting());
+}
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from("/etc/fp").join(name)
+}
+
+fn pair(name: &str) -> KeyPairFiles {
+    KeyPairFiles { cert: file(&format!("{name}.crt")), key: PathBuf::from(format!("/{name}.key")) }
+}
+
+fn trust(name: &str) -> Trust {
+    Trust { ca: file(&format!("{name}-ca.pem")), crl: Some(file(&format!("{name}.crl"))), version1_certificates: true }
+}
+
+fn client(name: &str, verify_hostnames: bool) -> ClientTls {
+    ClientTls { identity: Some(pair(name)), trust: trust(name), verify_hostnames }
+}
+
+fn every_setting() -> Settings {
+    let seconds = Duration::from_secs;
+    Settings {
+        hostname: Hostname::parse("relay.example.org").unwrap(),
+        zone: Zone::parse("eu"),
+        listeners: every_listener(),
+        registration: Registration { enabled: false, listener: Some("plain".to_owned()), public_port: Some(5) },
+        registry: every_registry(),
+        policy: Policy { file: Some(file("p.lua")), time_limit: Duration::from_millis(9), memory_limit: 10 << 20 },
+        upstream: Upstream {
+            connect_timeout: seconds(11),
+            handshake_timeout: seconds(12),
+            retry_failed_after: seconds(13),
+            happy_eyeballs_delay: Duration::from_millis(14),
+            tls: Some(client("up", false)),
+        },
+        stream: Stream {
+            viewer_stall_timeout: seconds(15),
+            half_close_grace: seconds(16),
+            keepalive_idle: seconds(17),
+            keepalive_interval: seconds(18),
+            keepalive_probes: 19,
+            drain_timeout: seconds(20),
+        },
+        monitoring: Some(Monitoring { address: "127.0.0.1:21".parse().unwrap() }),
+        log: Log { level: "debug".to_owned(), format: LogFormat::Json, records: false },
+        process: Process {
+            user: Some("nobody".to_owned()),
+            command_socket: Some(file("c.socket")),
+            pid_file: Some(PathBuf::from("/run/p.pid")),
+            workers: Some(22),
+        },
+    }
+}
+
+fn every_listener() -> Vec<Listener> {
+    let tls = ServerTls {
+        certificates: vec![pair("one"), pair("two")],
+        require_known_server_name: true,
+        client_certificates: ClientCertificates::Optional(trust("viewer")),
+        min_version: TlsVersion::V1_3,
+    };
+    let first = Listener {
+        name: "tls".to_owned(),
+        address: ListenAddress::Bind("127.0.0.1:7979".parse().unwrap()),
+        tls: Some(tls),
+        handshake_timeout: Duration::from_secs(1),
+        request_timeout: Duration::from_secs(2),
+        max_connections: 3,
+        max_connections_per_address: 4,
+        proxy_protocol_from: vec![
+            Network { address: "10.0.0.0".parse().unwrap(), prefix: 8 },
+            Network { address: "fd00::1".parse().unwrap(), prefix: 128 },
+        ],
+    };
+    let second = Listener {
+        address: ListenAddress::Systemd("fp.socket".to_owned()),
+        ..Listener::plain("plain", "127.0.0.1:0".parse().unwrap())
+    };
+    vec![first, second]
+}
+
+fn every_registry() -> Registry {
+    let host = |host: &str, port| HostPort { host: host.to_owned(), port };
+    Registry::ZooKeeper(ZooKeeper {
+        hosts: vec![host("zk01", 2281), host("::1", 6)],
+        chroot: "/ci".to_owned(),
+        tls: Some(client("zk", true)),
+        session_timeout: Duration::from_secs(7),
+        request_timeout: Duration::from_secs(8),
+    })
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_with_its_line() {
+    let expected: Vec<_> = include_str!("tests/all_wrong.txt").lines().collect();
+    assert_eq!(problems_of(include_str!("tests/all_wrong.yaml")), expected);
+    assert_eq!(expected.len(), 43);
+}
+
+#[test]
+fn what_is_not_yaml_is_told_with_its_line() {
+    assert_eq!(problems_of("zone: a\nlog: [\n").len(), 1);
+    assert!(problems_of("zone: a\nlog: [\n")[0].starts_with("3: is not valid YAML: "));
+    assert_eq!(problems_of("[]"), ["1: expected keys and values, found a list"]);
+    assert_eq!(problems_of(""), ["1: registry: is missing; give it zookeeper, or a file"]);
+}
+
+#[test]
+fn the_machine_is_asked_for_its_name_only_if_the_file_has_none() {
+    assert_eq!(settings_of(MINIMAL).hostname.as_str(), "machine.example.org");
+    let nameless = || Err("is not set, and the machine has no name".to_owned());
+    let load = |text: &str| read(Path::new("f.yaml"), text, &nameless);
+    assert_eq!(load(MINIMAL).unwrap_err().to_string(), "f.yaml:1: hostname: is not set, and the machine has no name");
+    assert!(load(&format!("hostname: here\n{MINIMAL}")).is_ok());
+}
+
+#[test]
+fn without_zookeeper_nothing_is_registered() {
+    let off = |text: &str| load(text).map(|loaded| (loaded.settings.registration.enabled, loaded.warnings)).unwrap();
+    assert_eq!(off("registry: {file: r.yaml}"), (false, vec![]));
+    let (enabled, warnings) = off("registry: {file: r.yaml}\nregistration:\n  enabled: true\n");
+    assert!(!enabled);
+    let texts: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    let why = "has no effect: without ZooKeeper there is nowhere to register";
+    assert_eq!(texts, [format!("/etc/fp/f.yaml:3: registration.enabled: {why}")]);
+}
+
+#[test]
+fn hosts_of_zookeeper_have_the_port_of_their_kind_and_perhaps_a_chroot() {
+    let zookeeper = |inner: &str| match settings_of(&format!("registry: {{zookeeper: {{{inner}}}}}")).registry {
+        Registry::ZooKeeper(zookeeper) => zookeeper,
+        Registry::File(file) => panic!("{}", file.display()),
+    };
+    assert_eq!(zookeeper("hosts: a").hosts[0].port, 2181);
+    assert_eq!(zookeeper("hosts: a, tls: {ca: ca.pem}").hosts[0].port, 2281);
+    assert_eq!(zookeeper("hosts: 'a,b/ci'").chroot, "/ci");
+    assert_eq!(zookeeper("hosts: [a, b/ci]").chroot, "/ci");
+    assert!(!zookeeper("hosts: a, tls: {ca: ca.pem}").tls.unwrap().verify_hostnames);
+}
+
+#[test]
+fn later_stages_can_point_at_a_setting() {
+    let text = "listeners:\n  - name: a\n    address: '[::]:79'\n    tls:\n      certificates:\n        - {cert: c,\n           key: k}\nregistry: {file: r}\n";
+    let sources = load(text).unwrap().sources;
+    let at = |setting: &str| sources.problem(setting, "x").to_string();
+    let key = "listeners[0].tls.certificates[0].key";
+    assert_eq!(at(key), format!("/etc/fp/f.yaml:7: {key}: x"));
+    assert_eq!(at("listeners[0].tls.client_crl"), "/etc/fp/f.yaml:4: listeners[0].tls: x");
+    assert_eq!(at("policy.file"), "/etc/fp/f.yaml: policy.file: x");
+}
