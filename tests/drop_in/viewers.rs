@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::support::executor::Executor;
 use crate::support::gateway::{Conf, Gateway, Kind};
 use crate::support::program::Program;
 use crate::support::viewer::Viewer;
@@ -39,13 +40,12 @@ async fn finger_shows_the_log() {
     // `finger` knows no other port.
     let address = (conf.address.ip(), 79).into();
     let gateway = Gateway::start(Kind::Fingerpost, &world, Conf { address, ..conf }).await;
-    let log = world.log(gateway.conf.zone).await;
-    log.append(b"one line\nand one more\n");
-    let mut viewer = Viewer::program(&["finger", &format!("{}@{}", log.uuid, address.ip())]);
-    viewer.expect(format!("[{}]\n", address.ip()).as_bytes()).await;
-    viewer.expect(b"one line\nand one more\n").await;
-    log.end();
-    assert_eq!(viewer.rest().await, b"");
+    let executor = Executor::new().await;
+    let uuid = world.build(world.worker(gateway.conf.zone, executor.port())).await;
+    let mut viewer = Viewer::program(&["finger", &format!("{uuid}@{}", address.ip())]);
+    executor.next().await.send(b"one line\nand one more\n").await;
+    let shown = String::from_utf8(viewer.rest().await).expect("text");
+    assert_eq!(shown, format!("[{}]\none line\nand one more\n", address.ip()));
 }
 
 #[tokio::test]

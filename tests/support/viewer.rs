@@ -20,13 +20,11 @@ use super::authority::{Authority, Leaf};
 /// Longest wait for bytes that must come. Zuul's own deadlines are 10 s.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-trait Duplex: AsyncRead + AsyncWrite + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
-
 /// A connection to a gateway.
 pub struct Viewer {
-    stream: Pin<Box<dyn Duplex>>,
+    log: Pin<Box<dyn AsyncRead + Send>>,
+    /// `None` once nothing more will be sent.
+    request: Option<Pin<Box<dyn AsyncWrite + Send>>>,
     /// Kept for as long as the connection is.
     program: Option<Child>,
 }
@@ -34,7 +32,7 @@ pub struct Viewer {
 impl Viewer {
     /// Connects in plain TCP.
     pub async fn plain(address: SocketAddr) -> Self {
-        Self { stream: Box::pin(connect(address).await), program: None }
+        Self::over(connect(address).await)
     }
 
     /// Connects by TLS with a client certificate, and checks that the server's is for its address.
@@ -43,7 +41,7 @@ impl Viewer {
         let name = ServerName::from(address.ip());
         let handshake = TlsConnector::from(config).connect(name, connect(address).await);
         let stream = timeout(PATIENCE, handshake).await.expect("a handshake in time")?;
-        Ok(Self { stream: Box::pin(stream), program: None })
+        Ok(Self::over(stream))
     }
 
     /// Starts a program that shows on its standard output what it gets, and sends its standard input. Ends with it.
@@ -58,14 +56,20 @@ impl Viewer {
             .unwrap_or_else(|problem| panic!("{command:?}: {problem}"));
         let output = child.stdout.take().expect("its output is piped");
         let input = child.stdin.take().expect("its input is piped");
-        Self { stream: Box::pin(tokio::io::join(output, input)), program: Some(child) }
+        Self { log: Box::pin(output), request: Some(Box::pin(input)), program: Some(child) }
+    }
+
+    fn over(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        let (log, request) = tokio::io::split(stream);
+        Self { log: Box::pin(log), request: Some(Box::pin(request)), program: None }
     }
 
     /// Sends bytes.
     pub async fn send(&mut self, bytes: &[u8]) {
+        let request = self.request.as_mut().expect("not finished");
         // A gateway that has heard enough may have closed: what it answered is still to be read.
-        let _sent = self.stream.write_all(bytes).await;
-        let _sent = self.stream.flush().await;
+        let _sent = request.write_all(bytes).await;
+        let _sent = request.flush().await;
     }
 
     /// Sends the request for a build.
@@ -75,13 +79,14 @@ impl Viewer {
 
     /// Says that nothing more will be sent.
     pub async fn finish(&mut self) {
-        self.stream.shutdown().await.expect("half closed");
+        let mut request = self.request.take().expect("not finished");
+        request.shutdown().await.expect("half closed");
     }
 
     /// Reads exactly as many bytes as `expected` has, and compares.
     pub async fn expect(&mut self, expected: &[u8]) {
         let mut got = vec![0; expected.len()];
-        let read = timeout(PATIENCE, self.stream.read_exact(&mut got)).await;
+        let read = timeout(PATIENCE, self.log.read_exact(&mut got)).await;
         match read {
             Ok(Ok(_)) => assert!(got == expected, "{} bytes as sent, but others came", expected.len()),
             Ok(Err(problem)) => panic!("the stream ended before its {} bytes: {problem}", expected.len()),
@@ -111,7 +116,7 @@ impl Viewer {
     }
 
     async fn read_into(&mut self, got: &mut Vec<u8>) -> std::io::Result<()> {
-        let Ok(end) = timeout(PATIENCE, self.stream.read_to_end(got)).await else {
+        let Ok(end) = timeout(PATIENCE, self.log.read_to_end(got)).await else {
             panic!("no end within {PATIENCE:?}, after {:?}", String::from_utf8_lossy(got));
         };
         match end {
