@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
@@ -62,6 +62,9 @@ impl Demo {
             Ok(office) => office,
             Err(_taken) => start(office(&authority, &registry, any_port)?)?,
         };
+        for relay in [&office, &cloud] {
+            ensure!(relay.shared().registry.read_within(ONCE).await, "the demo's registry was not read");
+        }
         Ok(Self { office, cloud, builds, executors, folder })
     }
 

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tokio::time::timeout;
 
 use crate::config::settings::Settings;
 use crate::generation::Generation;
 use crate::metrics::Metrics;
 use crate::names::{BuildId, Zone};
 use crate::policy::{Explained, Failure, Request};
-use crate::registry::{Build, Freshness, Registry, Snapshot, Unavailable};
+use crate::registry::{Build, Registry, Snapshot, Unavailable};
 use crate::route::Route;
 use crate::tasks::Tasks;
 
@@ -34,10 +33,8 @@ pub struct Explanation {
 
 /// Looks `uuid` up in `registry` and asks the policy of `generation` about it.
 async fn explain(generation: &Generation, registry: &Registry, uuid: BuildId) -> Result<Explanation, Unavailable> {
-    let mut changes = registry.changes();
-    let read = changes.wait_for(|_| registry.snapshot().freshness != Freshness::Never);
     // Not in time: then the look-up below says why.
-    let _first_reading = timeout(FIRST_READING, read).await.is_ok();
+    let _in_time = registry.read_within(FIRST_READING).await;
     let build = registry.find(&uuid).await?;
     let snapshot = registry.snapshot();
     let decision = generation.policy.explain(&Request {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tracing::info_span;
 
 use crate::config::settings;
@@ -106,6 +107,13 @@ impl Registry {
     /// Wakes whoever waits on it when another snapshot was published; holds its revision.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.published.changes()
+    }
+
+    /// Waits until everything was read for the first time, for at most `deadline`; says whether it was.
+    pub async fn read_within(&self, deadline: Duration) -> bool {
+        let mut changes = self.changes();
+        let read = changes.wait_for(|_| self.snapshot().freshness != Freshness::Never);
+        timeout(deadline, read).await.is_ok_and(|read| read.is_ok())
     }
 
     /// Looks `uuid` up: in the mirror, and where that does not know enough, in the source itself.
