@@ -128,14 +128,17 @@ async fn fetch(relay: SocketAddr, build: &BuildId) -> Result<Vec<u8>> {
 }
 
 fn builds() -> Vec<DemoBuild> {
-    let since = SystemTime::now();
+    let now = SystemTime::now();
     [
         ("5e1f000000000000000000000000c0de", "unit-tests", false),
         ("b01d000000000000000000000000cafe", "container-image", false),
         ("d0cf000000000000000000000000beef", "documentation", true),
     ]
     .into_iter()
-    .filter_map(|(uuid, job, finished)| Some(DemoBuild { uuid: BuildId::parse(uuid)?, job, finished, since }))
+    .filter_map(|(uuid, job, finished)| {
+        let since = if finished { now - executor::FINISHED_AFTER } else { now };
+        Some(DemoBuild { uuid: BuildId::parse(uuid)?, job, finished, since })
+    })
     .collect()
 }
 

@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::names::{BuildId, Zone};
 use crate::policy::{Explained, Failure, Request};
 use crate::registry::{Build, Registry, Snapshot, Unavailable};
-use crate::route::Route;
+use crate::route::{Route, Target};
 use crate::tasks::Tasks;
 
 /// Longest wait for the registry's first full reading.
@@ -105,25 +105,28 @@ impl Explanation {
     }
 
     fn write_decision(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.decision {
-            Err(failure) => writeln!(f, "failed   {failure}\n         the viewer gets \"Internal streaming error\""),
-            Ok(explained) => {
-                if let Some(line) = explained.line {
-                    writeln!(f, "decided  in line {line}")?;
-                }
-                match &explained.route {
-                    Route::Refuse(text) => writeln!(f, "refused  the viewer gets {text:?}"),
-                    Route::Targets(targets) => {
-                        for (index, target) in targets.iter().enumerate() {
-                            let label = if index == 0 { "route" } else { "" };
-                            writeln!(f, "{label:8} {}. {target}", index + 1)?;
-                        }
-                        Ok(())
-                    }
-                }
+        let explained = match &self.decision {
+            Ok(explained) => explained,
+            Err(failure) => {
+                return writeln!(f, "failed   {failure}\n         the viewer gets \"Internal streaming error\"");
             }
+        };
+        if let Some(line) = explained.line {
+            writeln!(f, "decided  in line {line}")?;
+        }
+        match &explained.route {
+            Route::Refuse(text) => writeln!(f, "refused  the viewer gets {text:?}"),
+            Route::Targets(targets) => write_targets(f, targets),
         }
     }
+}
+
+fn write_targets(f: &mut fmt::Formatter<'_>, targets: &[Target]) -> fmt::Result {
+    for (index, target) in targets.iter().enumerate() {
+        let label = if index == 0 { "route" } else { "" };
+        writeln!(f, "{label:8} {}. {target}", index + 1)?;
+    }
+    Ok(())
 }
 
 impl fmt::Display for Explanation {

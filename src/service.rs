@@ -72,12 +72,13 @@ impl Service {
                 // Whoever is concerned reads the log.
                 Wish::Reload(by) => drop(self.reload(&by).await),
                 Wish::Stop(by) => return self.stop(by).await,
+                Wish::Obey(Order { command: Command::Stop, answer }) => {
+                    let _unheard = answer.send(Ok(()));
+                    return self.stop("command socket").await;
+                }
                 Wish::Obey(Order { command, answer }) => {
                     // Zuul's own client does not wait for an answer.
                     let _unheard = answer.send(self.obey(command).await);
-                    if command == Command::Stop {
-                        return self.stop("command socket").await;
-                    }
                 }
             }
         }
@@ -94,12 +95,11 @@ impl Service {
 
     async fn obey(&mut self, command: Command) -> Result<(), Vec<String>> {
         match command {
-            Command::Stop => {}
-            Command::Reload => return self.reload("command socket").await,
-            Command::Pause => self.relay.become_state(State::Paused),
-            Command::Unpause => self.relay.become_state(State::Running),
+            Command::Reload => self.reload("command socket").await,
+            Command::Pause => Ok(self.relay.become_state(State::Paused)),
+            Command::Unpause => Ok(self.relay.become_state(State::Running)),
+            Command::Stop => Ok(()),
         }
-        Ok(())
     }
 
     /// Loads everything again and puts it in force, or leaves everything as it is and says why.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tracing::{Level, debug, info, warn};
 
-use crate::fault::Fault;
+use crate::fault::{Blame, Fault};
 use crate::generation::Generation;
 use crate::listener::{Incoming, Viewer};
 use crate::names::BuildId;
@@ -17,7 +17,7 @@ use crate::record::{Ending, Record};
 use crate::registry::Build;
 use crate::relay::Shared;
 use crate::request::{self, Query};
-use crate::route::{Route, Target};
+use crate::route::{Route, Target, TargetKind};
 use crate::stream;
 use crate::transport::Transport;
 use crate::upstream::{Reached, Silence, Unreached};
@@ -160,7 +160,10 @@ impl Asked<'_> {
             let end = match carried {
                 Ok(()) if silent => Ok(()),
                 Err(Fault::UpstreamBroke(error)) if silent => Err(error),
-                other => return other.map(|()| Ending::Complete),
+                other => {
+                    leave(&reached, &other);
+                    return other.map(|()| Ending::Complete);
+                }
             };
             match self.shared.dialler.after_silence(reached, end, self.build()?, &self.shared.how()).await? {
                 Silence::EmptyLog => return Ok(Ending::Complete),
@@ -172,6 +175,15 @@ impl Asked<'_> {
     fn build(&self) -> Result<&BuildId, Fault> {
         let nameless = || Fault::Policy("it gave targets for a request that names no build".to_owned());
         self.query.build.as_ref().ok_or_else(nameless)
+    }
+}
+
+/// Lets a gateway know at once that its viewer is gone. Zuul's executors take an orderly close for that, and log an
+/// error for any other.
+fn leave(reached: &Reached, carried: &Result<(), Fault>) {
+    let viewer_gone = carried.as_ref().is_err_and(|fault| fault.blame() == Blame::Viewer);
+    if viewer_gone && reached.target.kind == TargetKind::Gateway {
+        stream::abandon(&reached.transport);
     }
 }
 

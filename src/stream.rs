@@ -31,7 +31,7 @@ mod watchdog;
 #[cfg(test)]
 mod tests;
 
-pub use close::{finish, say};
+pub use close::{abandon, finish, say};
 pub use meter::Meter;
 pub use pipes::Pipes;
 pub use tune::tune;

@@ -8,6 +8,7 @@ use clap::{CommandFactory as _, Parser as _, ValueEnum as _};
 use clap_complete::Shell;
 
 use super::*;
+use crate::config::Environment;
 
 const BUILD: &str = "4a1c9be27f0e4c06b9d2c8f3a1e5d700";
 
@@ -82,7 +83,7 @@ fn every_shell_has_its_completions() {
 #[test]
 fn a_configuration_is_one_file() {
     let source = |line: &str| match parse(line).unwrap() {
-        Command::Run(Run { source }) => source,
+        Command::Run(Run { source }) => source.chosen(&Environment::new()),
         other => panic!("{other:?}"),
     };
     assert_eq!(source("run").file().to_str(), Some("/etc/fingerpost/fingerpost.yaml"));

@@ -20,8 +20,9 @@ const PACE: Duration = Duration::from_secs(1);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_LIMIT: u64 = 1024;
 
-/// Lines of a finished build.
+/// Lines of a finished build, and how long they took to write.
 const FINISHED_LINES: u64 = 40;
+pub(super) const FINISHED_AFTER: Duration = Duration::from_secs(FINISHED_LINES * PACE.as_secs());
 
 /// One made-up build.
 #[derive(Debug, Clone)]
@@ -37,18 +38,18 @@ pub(super) struct DemoBuild {
 pub(super) async fn serve(builds: Vec<DemoBuild>, tasks: &Tasks) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
-    let viewers = tasks.clone();
-    tasks.spawn_until_stopped(info_span!("executor"), async move {
-        while let Ok((tcp, _)) = listener.accept().await {
-            let builds = builds.clone();
-            viewers.spawn_until_stopped(info_span!("executor stream"), async move {
-                if let Err(error) = answer(tcp, &builds).await {
-                    debug!(%error, "demo stream ended");
-                }
-            });
-        }
-    });
+    tasks.spawn_until_stopped(info_span!("executor"), accept(listener, builds, tasks.clone()));
     Ok(address)
+}
+
+async fn accept(listener: TcpListener, builds: Vec<DemoBuild>, tasks: Tasks) {
+    while let Ok((tcp, _)) = listener.accept().await {
+        let builds = builds.clone();
+        tasks.spawn_until_stopped(info_span!("executor stream"), async move {
+            let ended = answer(tcp, &builds).await;
+            debug!(?ended, "demo stream ended");
+        });
+    }
 }
 
 async fn answer(tcp: TcpStream, builds: &[DemoBuild]) -> io::Result<()> {

@@ -282,7 +282,7 @@ gateways:
             ("gateways: [{hostname: h, public_port: 79, zone: a/b}]", "gateways[0].zone: \"a/b\""),
             ("gateways: [{hostname: h, public_port: 79, state: asleep}]", "gateways[0].state: \"asleep\""),
             ("gateways: [{hostname: h, prot: 79}]", "unknown field `prot`"),
-            ("builds: [", "line 1"),
+            ("builds: [", "did not find expected node content at line"),
         ] {
             let error = read_text(text).await.unwrap_err().to_string();
             assert!(error.contains(complaint), "{text}: {error}");

@@ -265,6 +265,9 @@ impl Clerk {
 
     async fn remove(&mut self, client: &Client) -> Result<(), Error> {
         if let Some(znode) = &self.znode {
+            // Watchers see why it goes, as they do of Zuul's own components.
+            let stopped = self.content(State::Stopped);
+            absent(client.set_data(&znode.path, &stopped, None).await.map(drop))?;
             absent(client.delete(&znode.path, None).await)?;
             info!(path = znode.path, "registration removed");
         }

@@ -11,6 +11,7 @@ use super::*;
 use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::names::Hostname;
+use crate::registry::OwnNames;
 use crate::route::TargetKind;
 use crate::tasks::Tasks;
 
