@@ -95,11 +95,12 @@ impl Service {
 
     async fn obey(&mut self, command: Command) -> Result<(), Vec<String>> {
         match command {
-            Command::Reload => self.reload("command socket").await,
-            Command::Pause => Ok(self.relay.become_state(State::Paused)),
-            Command::Unpause => Ok(self.relay.become_state(State::Running)),
-            Command::Stop => Ok(()),
+            Command::Reload => return self.reload("command socket").await,
+            Command::Pause => self.relay.become_state(State::Paused),
+            Command::Unpause => self.relay.become_state(State::Running),
+            Command::Stop => {}
         }
+        Ok(())
     }
 
     /// Loads everything again and puts it in force, or leaves everything as it is and says why.
