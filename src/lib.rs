@@ -30,6 +30,7 @@ pub mod request;
 pub mod route;
 pub mod service;
 pub mod session;
+pub mod shared;
 pub mod stream;
 pub mod tasks;
 pub mod tls;

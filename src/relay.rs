@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tracing::{info, info_span};
 
@@ -15,32 +14,14 @@ use crate::listener::{Applied, BindError, Incoming, Listeners, Passed};
 use crate::metrics::Metrics;
 use crate::monitoring::{Health, Probe};
 use crate::names::Hostname;
-use crate::registry::{Announcement, Registration, Registry, State};
+use crate::registry::{Announcement, Registration, State};
 use crate::session;
-use crate::stream::Pipes;
+use crate::shared::Shared;
 use crate::tasks::Tasks;
-use crate::upstream::{Dialler, How, Itself};
-
-/// Pipes for bulk transfers: two descriptors each, kept and used again.
-const PIPES: usize = 64;
+use crate::upstream::Itself;
 
 /// Longest wait for ZooKeeper to remove the relay's announcement.
 const WITHDRAWAL: Duration = Duration::from_secs(5);
-
-/// What every stream of a relay uses.
-#[derive(Debug)]
-pub struct Shared {
-    /// Every number kept.
-    pub metrics: Arc<Metrics>,
-    /// What is known of builds.
-    pub registry: Registry,
-    /// The way to targets, and what was learnt on it.
-    pub dialler: Dialler,
-    /// Pipes for bulk transfers.
-    pub pipes: Pipes,
-    generation: ArcSwap<Generation>,
-    how: ArcSwap<How>,
-}
 
 /// One running relay.
 #[derive(Debug)]
@@ -53,32 +34,12 @@ pub struct Relay {
     services: Tasks,
 }
 
-impl Shared {
-    /// The generation that decides about the next stream.
-    pub fn generation(&self) -> Arc<Generation> {
-        self.generation.load_full()
-    }
-
-    /// How targets are dialled, and which of them would be this relay.
-    pub fn how(&self) -> Arc<How> {
-        self.how.load_full()
-    }
-}
-
 impl Relay {
     /// Binds every listener of `generation` and begins to read the registry. Viewers are served from here on; the
     /// rest of the system hears of the relay by [`Relay::announce`].
     pub fn start(generation: Generation, passed: Passed, metrics: Arc<Metrics>) -> Result<Self, Vec<BindError>> {
         let (streams, services) = (Tasks::new(), Tasks::new());
-        metrics.reloads.generation.set(i64::try_from(generation.number).unwrap_or(i64::MAX));
-        let shared = Arc::new(Shared {
-            registry: generation.open_registry(&metrics, &services),
-            dialler: Dialler::new(metrics.upstream.clone()),
-            pipes: Pipes::new(PIPES),
-            how: ArcSwap::from_pointee(how(&generation, Itself::default())),
-            generation: ArcSwap::from_pointee(generation),
-            metrics,
-        });
+        let shared = Arc::new(Shared::new(generation, metrics, &services));
         let listeners = Listeners::new(shared.metrics.listeners.clone(), services.clone()).with_passed(passed);
         let mut relay = Self {
             shared,
@@ -132,12 +93,7 @@ impl Relay {
     /// Puts `generation` in place of the one that serves. Nothing changes if a socket cannot be bound.
     pub fn reload(&mut self, generation: Generation) -> Result<Applied, Vec<BindError>> {
         let applied = self.listen(&generation)?;
-        let number = generation.number;
-        if let Some(tls) = &generation.zookeeper_tls {
-            self.shared.registry.replace_tls(tls.clone());
-        }
-        self.shared.generation.store(Arc::new(generation));
-        self.shared.metrics.reloads.generation.set(i64::try_from(number).unwrap_or(i64::MAX));
+        self.shared.publish(generation);
         self.recognize_itself();
         Ok(applied)
     }
@@ -185,17 +141,12 @@ impl Relay {
         let mut names: Vec<(Hostname, u16)> =
             addresses.iter().map(|(_, address)| (hostname.clone(), address.port())).collect();
         names.extend(generation.settings.registration.public_port.map(|port| (hostname.clone(), port)));
-        let itself = Itself {
+        self.shared.recognize(Itself {
             entries: self.registration.as_ref().map(Registration::own_names).unwrap_or_default(),
             names,
             listening: addresses.into_iter().map(|(_, address)| address).collect(),
-        };
-        self.shared.how.store(Arc::new(how(&generation, itself)));
+        });
     }
-}
-
-fn how(generation: &Generation, itself: Itself) -> How {
-    How { settings: generation.settings.upstream.clone(), tls: generation.upstream_tls.clone(), itself }
 }
 
 /// What others are told of the relay; `None` where they are told nothing.
