@@ -29,12 +29,15 @@ const AFTER: &str = "\
 Exit status:
   0  done
   1  failed; standard error says why
-  2  the command line, or the configuration, cannot be used; standard error says what is wrong with it
+  2  bad arguments or configuration; standard error says what is wrong with them
 
-First steps:
-  fingerpost demo                                   see it work, with nothing to set up
-  fingerpost check --zuul-conf /etc/zuul/zuul.conf  see whether it could take over from zuul-fingergw
-  fingerpost run --zuul-conf /etc/zuul/zuul.conf    let it";
+Examples:
+  fingerpost demo
+      See it work, with nothing to set up.
+  fingerpost check --zuul-conf /etc/zuul/zuul.conf
+      See whether it could take over from zuul-fingergw.
+  fingerpost run --zuul-conf /etc/zuul/zuul.conf
+      Let it.";
 
 /// A programmable relay for the live build logs of the CI system Zuul.
 ///
@@ -49,32 +52,54 @@ pub struct Args {
     pub command: Command,
 }
 
-/// Everything the program can do.
+/// Everything the program can do. These comments are its help and its manual.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the relay.
+    ///
+    /// It stays in the foreground, logs to standard error, and needs root only for ports below 1024; it then becomes the
+    /// configured user. Configuration, policy and certificates are taken over while it runs, and no stream notices.
+    ///
+    /// SIGHUP reloads. SIGTERM and SIGINT stop: no new streams, open ones go on until they end or stream.drain_timeout is
+    /// over; a second signal ends them at once.
     Run(Run),
     /// Say what is wrong with a configuration, without starting anything.
+    ///
+    /// Reads the configuration and all that it names: certificates, keys, CAs and revocation lists are parsed, keys held
+    /// against their certificates, and dates against the clock; the policy is compiled and loaded. Every problem is told
+    /// at once, as `file:line: key: problem`. Run it as the user who runs the relay, so that it may read the same files.
     Check(check::Check),
     /// Say where a build's log would come from, and why.
+    ///
+    /// Reads the registry as a running relay with this configuration would, asks its policy, and prints what was found,
+    /// which zones are involved, the targets in the order in which they would be tried, and the line of the policy that
+    /// decided. Nothing is dialled but the registry, and nothing is changed.
     Explain(Explain),
     /// Show a build's log: a finger client.
+    ///
+    /// Asks a relay, a zuul-fingergw, or an executor's log streamer for a build's log, and writes it to standard output as
+    /// it comes, until the build ends. Bytes come out as they came in. What the other side has to say instead of a log,
+    /// such as "Build not found", comes the same way: the protocol knows no difference.
     Stream(stream::Stream),
     /// Show the relay at work, with nothing to set up.
+    ///
+    /// Starts two zones in this one process, each with a relay, TLS between them with certificates made on the spot, and
+    /// executors whose builds keep writing. It prints what to type to watch one, and runs until it is interrupted. All
+    /// ports are of the loopback interface and chosen by the system; nothing is left behind.
     Demo(Demo),
     /// Print completions for a shell.
+    ///
+    /// The script goes to standard output; where it belongs depends on the shell and the distribution. It completes
+    /// commands, options and file names.
     Completions(manual::Completions),
     /// Print the manual page, or write all of them.
+    ///
+    /// Without --dir the page of the whole program goes to standard output. With it, that page and one for each command
+    /// are written as files, in the form that man(1) reads.
     Man(manual::Man),
 }
 
-/// Run the relay.
-///
-/// It stays in the foreground, logs to standard error, and needs root only for ports below 1024; it then becomes the
-/// configured user. Configuration, policy and certificates are taken over while it runs, and no stream notices.
-///
-/// SIGHUP reloads. SIGTERM and SIGINT stop: no new streams, open ones go on until they end or stream.drain_timeout is
-/// over; a second signal ends them at once.
+/// The arguments of `fingerpost run`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -87,11 +112,7 @@ pub struct Run {
     pub source: Source,
 }
 
-/// Show the relay at work, with nothing to set up.
-///
-/// Starts two zones in this one process, each with a relay, TLS between them with certificates made on the spot, and
-/// executors whose builds keep writing. It prints what to type to watch one, and runs until it is interrupted. All
-/// ports are of the loopback interface and chosen by the system; nothing is left behind.
+/// The arguments of `fingerpost demo`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::config::problem::{Problem, Problems, Sources};
 use crate::config::settings::Settings;
+pub use crate::config::source::Source;
 
 pub mod address;
 mod fqdn;
@@ -17,6 +18,7 @@ mod node;
 pub mod problem;
 mod section;
 pub mod settings;
+mod source;
 mod value;
 mod yaml;
 mod zuul_conf;

@@ -1,18 +1,35 @@
 //! Fingerpost, a programmable relay for the live build logs of the CI system Zuul.
+//!
+//! A stream goes one way through the house, and only [`session`] knows all of its rooms:
+//!
+//! ```text
+//! listener → request → registry → policy → upstream → stream → record
+//! ```
+//!
+//! Beside the path stand what it is made from ([`config`], [`generation`]), what keeps it alive ([`relay`],
+//! [`service`], [`watch`], [`command`]), and what shows it ([`monitoring`], [`metrics`], [`explain`]).
 
-pub mod command;
 pub mod cli;
+pub mod command;
 pub mod config;
+pub mod demo;
+pub mod explain;
 pub mod fault;
+pub mod generation;
 pub mod listener;
+pub mod logging;
 pub mod metrics;
 pub mod monitoring;
 pub mod names;
 pub mod policy;
 pub mod process;
+pub mod record;
 pub mod registry;
+pub mod relay;
 pub mod request;
 pub mod route;
+pub mod service;
+pub mod session;
 pub mod stream;
 pub mod tasks;
 pub mod tls;

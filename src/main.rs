@@ -1,2 +1,93 @@
-//! x
-fn main() {}
+//! The program's life on one page: read the command line, do what it says, end with an exit code.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use fingerpost::cli::{self, Args, Command, Exit, check, manual, stream};
+use fingerpost::config::problem::Problems;
+use fingerpost::config::{Environment, Source};
+use fingerpost::demo::Demo;
+use fingerpost::explain::Explanation;
+use fingerpost::generation::LoadErrors;
+use fingerpost::listener::Passed;
+use fingerpost::logging::Logging;
+use fingerpost::service::Service;
+use tokio::runtime::{Builder, Runtime};
+
+fn main() -> ExitCode {
+    // Before any thread starts: this takes variables out of the environment.
+    let environment = cli::environment();
+    let passed = Passed::from_systemd(environment.get("LISTEN_FDNAMES").map(String::as_str));
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr());
+    let ended = match Args::parse().command {
+        Command::Run(asked) => run(&asked.source.chosen(&environment), passed),
+        Command::Check(asked) => check::check(&asked, &environment, &mut out, &mut err),
+        Command::Explain(asked) => explain(&asked, &environment, &mut out),
+        Command::Stream(asked) => show(&asked, &mut out),
+        Command::Demo(asked) => demo(asked.once, &mut out),
+        Command::Completions(asked) => manual::completions(&asked, &mut out).map(|()| Exit::Done),
+        Command::Man(asked) => manual::man(&asked, &mut out).map(|()| Exit::Done),
+    };
+    ended.unwrap_or_else(|error| complain(&error, &mut err)).into()
+}
+
+/// Serves until it is told to stop.
+fn run(source: &Source, passed: Passed) -> Result<Exit> {
+    let loaded = source.load()?;
+    let logging = Logging::start(&loaded.settings.log)?;
+    let runtime = runtime(loaded.settings.process.workers)?;
+    runtime.block_on(async {
+        let service = Service::start(source.clone(), loaded, passed, logging).await?;
+        service.run().await
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Prints what would be decided for a build.
+fn explain(asked: &cli::Explain, environment: &Environment, out: &mut dyn Write) -> Result<Exit> {
+    let settings = asked.source.chosen(environment).load()?.settings;
+    let explanation = runtime(Some(1))?.block_on(Explanation::of(&asked.uuid, settings))?;
+    write!(out, "{explanation}").context("cannot write the explanation")?;
+    Ok(if explanation.routed() { Exit::Done } else { Exit::Failed })
+}
+
+/// Shows a build's log.
+fn show(asked: &stream::Stream, out: &mut dyn Write) -> Result<Exit> {
+    runtime(Some(1))?.block_on(stream::stream(asked, out))?;
+    Ok(Exit::Done)
+}
+
+/// Shows two zones at work.
+fn demo(once: bool, out: &mut dyn Write) -> Result<Exit> {
+    runtime(None)?.block_on(async {
+        let demo = Demo::start().await?;
+        if once {
+            demo.once(out).await?;
+        } else {
+            demo.describe(out)?;
+            tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+        }
+        demo.end().await;
+        Ok(Exit::Done)
+    })
+}
+
+/// Threads that serve streams: `workers` of them, or one a core.
+fn runtime(workers: Option<usize>) -> Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        builder.worker_threads(workers.max(1));
+    }
+    builder.enable_all().thread_name("fingerpost").build().context("cannot start the worker threads")
+}
+
+/// Says what went wrong. A configuration that cannot be used is another exit code than a failure.
+fn complain(error: &anyhow::Error, err: &mut dyn Write) -> Exit {
+    let unusable = error.downcast_ref::<Problems>().is_some() || error.downcast_ref::<LoadErrors>().is_some();
+    let text = if unusable { error.to_string() } else { format!("fingerpost: {error:#}") };
+    // Nobody is left to tell if standard error is closed.
+    let _unheard = writeln!(err, "{text}");
+    if unusable { Exit::Unusable } else { Exit::Failed }
+}

@@ -2,8 +2,9 @@
 //! I/O while deciding, and never lets a script hold a thread past its limits.
 //!
 //! One [`Policy`] belongs to one generation. Each thread that asks it gets an engine of its own, which goes with the
-//! policy: no lock is shared between threads, and nothing of an old script outlives its generation. Only this room
-//! knows mlua.
+//! policy: no lock is shared between threads, and nothing of an old script outlives its generation. What a script
+//! keeps in its own locals is seen by one thread only and may be gone at the next request: it is no place for state.
+//! Only this room knows mlua.
 //!
 //! ```text
 //! settings → Program (text, bytecode, limits) → Engine (one a thread) → Answer → Route
@@ -124,6 +125,18 @@ impl Policy {
         let outcome = self.0.ask(request, explaining);
         self.0.counters.count(&outcome);
         outcome
+    }
+}
+
+#[cfg(test)]
+impl Policy {
+    /// Shows this thread's engine.
+    fn with_engine<T>(&self, look: impl FnOnce(&Engine) -> T) -> T {
+        let slot = self.0.engines.get_or_default();
+        let engine = slot.take().unwrap();
+        let seen = look(&engine);
+        slot.set(Some(engine));
+        seen
     }
 }
 

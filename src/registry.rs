@@ -1,6 +1,7 @@
 //! What is known of builds and components: a mirror that answers at once, and a direct read behind it. It never says
 //! that a build does not exist unless its source said so.
 
+mod file;
 pub mod malformed;
 pub mod model;
 pub mod publisher;
@@ -8,10 +9,13 @@ pub mod registration;
 mod znode;
 mod zookeeper;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::info_span;
 
 use crate::config::settings;
 use crate::metrics;
@@ -21,7 +25,7 @@ use crate::tls;
 
 pub use model::{Build, Components, Executor, Freshness, Gateway, Snapshot, State, Worker};
 pub use publisher::Publisher;
-pub use registration::{Announcement, Registration};
+pub use registration::{Announcement, OwnNames, Registration};
 
 use publisher::Published;
 use zookeeper::ZooKeeper;
@@ -82,6 +86,14 @@ impl Registry {
         Self { published, zookeeper: Some(zookeeper) }
     }
 
+    /// Follows a YAML file in a task of `tasks`. Nothing is known until it was read for the first time.
+    pub fn file(file: &Path, metrics: metrics::Registry, tasks: &Tasks) -> Self {
+        let publisher = Publisher::new(metrics);
+        let registry = Self::mirror_of(&publisher);
+        tasks.spawn_until_stopped(info_span!("registry"), file::follow(file.to_owned(), publisher, tasks.clone()));
+        registry
+    }
+
     /// Serves what `publisher` publishes, with nothing behind it to ask.
     pub fn mirror_of(publisher: &Publisher) -> Self {
         Self { published: publisher.published(), zookeeper: None }
@@ -95,6 +107,13 @@ impl Registry {
     /// Wakes whoever waits on it when another snapshot was published; holds its revision.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.published.changes()
+    }
+
+    /// Waits until everything was read for the first time, for at most `deadline`; says whether it was.
+    pub async fn read_within(&self, deadline: Duration) -> bool {
+        let mut changes = self.changes();
+        let read = changes.wait_for(|_| self.snapshot().freshness != Freshness::Never);
+        timeout(deadline, read).await.is_ok_and(|read| read.is_ok())
     }
 
     /// Looks `uuid` up: in the mirror, and where that does not know enough, in the source itself.

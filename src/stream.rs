@@ -31,7 +31,7 @@ mod watchdog;
 #[cfg(test)]
 mod tests;
 
-pub use close::{finish, say};
+pub use close::{abandon, finish, say};
 pub use meter::Meter;
 pub use pipes::Pipes;
 pub use tune::tune;
@@ -115,14 +115,11 @@ impl Carrier<'_> {
         // A socket that has seen the peer's FIN stays readable for ever; only an error is news from it.
         let mut broken = pin!(viewer.ready(Interest::ERROR));
         poll_fn(|cx| {
-            if upstream.poll_read_ready(cx).is_ready() {
+            let listens = self.watchdog.presence.listens();
+            if upstream.poll_read_ready(cx).is_ready() || (listens && viewer.poll_read_ready(cx).is_ready()) {
                 return Poll::Ready(Ok(Next::Copy));
             }
-            if self.watchdog.presence.listens() {
-                if viewer.poll_read_ready(cx).is_ready() {
-                    return Poll::Ready(Ok(Next::Copy));
-                }
-            } else if broken.as_mut().poll(cx).is_ready() {
+            if !listens && broken.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Err(Fault::ViewerLeft));
             }
             self.watchdog.poll_verdict(cx, &self.delivery, self.meter).map(Err)

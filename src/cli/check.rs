@@ -20,11 +20,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-/// Say what is wrong with a configuration, without starting anything.
-///
-/// Reads the configuration and all that it names: certificates, keys, CAs and revocation lists are parsed, keys held
-/// against their certificates, and dates against the clock; the policy is compiled and loaded. Every problem is told
-/// at once, as `file:line: key: problem`. Run it as the user who runs the relay, so that it may read the same files.
+/// The arguments of `fingerpost check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit status:
@@ -60,7 +56,7 @@ pub fn check(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
-    let exit = match asked.source.load(environment) {
+    let exit = match asked.source.chosen(environment).load() {
         Err(Problems(problems)) => tell(err, &problems, &[])?,
         Ok(loaded) => {
             let Findings { problems, warnings } = examine(&loaded);

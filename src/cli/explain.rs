@@ -1,13 +1,9 @@
-//! The arguments of `fingerpost explain`.
+//! `fingerpost explain`: what would be decided for a build, and why. It changes nothing.
 
 use crate::cli::Source;
 use crate::names::BuildId;
 
-/// Say where a build's log would come from, and why.
-///
-/// Reads the registry as a running relay with this configuration would, asks its policy, and prints what was found,
-/// which zones are involved, the targets in the order in which they would be tried, and the line of the policy that
-/// decided. Nothing is dialled but the registry, and nothing is changed.
+/// The arguments of `fingerpost explain`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

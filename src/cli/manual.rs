@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 use crate::cli::Args;
 
-/// Print completions for a shell.
+/// The arguments of `fingerpost completions`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -22,7 +22,7 @@ pub struct Completions {
     pub shell: Shell,
 }
 
-/// Print the manual page, or write all of them.
+/// The arguments of `fingerpost man`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

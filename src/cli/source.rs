@@ -1,10 +1,9 @@
 //! Which configuration a command works on: Fingerpost's own, or Zuul's.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::config::problem::Problems;
-use crate::config::{self, Environment, Loaded};
+use crate::config::{self, Environment};
 
 /// Where Fingerpost's own configuration is unless another is named.
 const DEFAULT: &str = "/etc/fingerpost/fingerpost.yaml";
@@ -28,19 +27,11 @@ pub struct Source {
 }
 
 impl Source {
-    /// The file.
-    pub fn file(&self) -> &Path {
-        self.zuul_conf.as_deref().or(self.config.as_deref()).unwrap_or_else(|| Path::new(DEFAULT))
-    }
-
-    /// Reads the file. Blocks, see [`config::load_yaml`] and [`config::load_zuul_conf`].
-    ///
-    /// # Errors
-    /// Every problem of the file, in its order.
-    pub fn load(&self, environment: &Environment) -> Result<Loaded, Problems> {
+    /// The configuration that was chosen. `environment` is what `zuul.conf` may refer to.
+    pub fn chosen(&self, environment: &Environment) -> config::Source {
         match &self.zuul_conf {
-            Some(file) => config::load_zuul_conf(file, environment),
-            None => config::load_yaml(self.file()),
+            Some(file) => config::Source::ZuulConf(file.clone(), environment.clone()),
+            None => config::Source::Yaml(self.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT))),
         }
     }
 }

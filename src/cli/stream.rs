@@ -29,11 +29,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// How much is read at a time, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// Show a build's log: a finger client.
-///
-/// Asks a relay, a zuul-fingergw, or an executor's log streamer for a build's log, and writes it to standard output as
-/// it comes, until the build ends. Bytes come out as they came in. What the other side has to say instead of a log,
-/// such as "Build not found", comes the same way: the protocol knows no difference.
+/// The arguments of `fingerpost stream`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit status:
@@ -43,7 +39,7 @@ Exit status:
 Examples:
   fingerpost stream 4a1c9be27f0e4c06b9d2c8f3a1e5d700 logs.example.org
   fingerpost stream 4a1c9be27f0e4c06b9d2c8f3a1e5d700 '[fd00::5]:7900' | grep -i error
-  fingerpost stream --tls --ca ca.pem --cert me.pem --key me.key 4a1c9be27f0e4c06b9d2c8f3a1e5d700 gw.example.org:7979")]
+  fingerpost stream --tls --ca ca.pem --cert me.pem --key me.key $UUID gw.example.org:7979")]
 pub struct Stream {
     /// The build's uuid, as Zuul's status page shows it.
     #[arg(value_parser = explain::build)]

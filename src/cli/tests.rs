@@ -8,6 +8,7 @@ use clap::{CommandFactory as _, Parser as _, ValueEnum as _};
 use clap_complete::Shell;
 
 use super::*;
+use crate::config::Environment;
 
 const BUILD: &str = "4a1c9be27f0e4c06b9d2c8f3a1e5d700";
 
@@ -30,6 +31,8 @@ fn every_command_explains_itself() {
         assert_eq!(help.exit_code(), 0);
         let text = help.to_string();
         assert!(text.contains("Examples:\n  fingerpost "), "{name}");
+        let about = command.get_long_about().unwrap().to_string();
+        assert!(about.len() > 150 && text.starts_with(about.split_once(' ').unwrap().0), "{name}: {about}");
         for argument in command.get_arguments() {
             assert!(argument.get_help().is_some(), "{name}: {argument}");
         }
@@ -80,7 +83,7 @@ fn every_shell_has_its_completions() {
 #[test]
 fn a_configuration_is_one_file() {
     let source = |line: &str| match parse(line).unwrap() {
-        Command::Run(Run { source }) => source,
+        Command::Run(Run { source }) => source.chosen(&Environment::new()),
         other => panic!("{other:?}"),
     };
     assert_eq!(source("run").file().to_str(), Some("/etc/fingerpost/fingerpost.yaml"));

@@ -73,8 +73,9 @@ impl Sources {
         Problem { file: self.file.clone(), line, key, text }
     }
 
-    /// Every setting that can be written where the file has its section, and whether the file has it.
-    pub fn settings(&self) -> impl Iterator<Item = (&str, bool)> {
+    /// Every setting that was asked for, and whether the file has it.
+    #[cfg(test)]
+    pub(super) fn settings(&self) -> impl Iterator<Item = (&str, bool)> {
         self.places.iter().map(|(setting, place)| (setting.as_str(), !matches!(place.line, Line::Nowhere)))
     }
 

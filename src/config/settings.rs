@@ -4,7 +4,7 @@
 //! ones that `config/fingerpost.yaml` documents.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::names::{Hostname, Zone};
@@ -215,10 +215,12 @@ pub struct Stream {
     /// A viewer that takes no byte for this long, with bytes waiting for it, is cut.
     pub viewer_stall_timeout: Duration,
     /// After a viewer stopped sending and nothing reached it since: how long until it counts as gone.
+    /// A viewer that stops sending in the first fifth of it only ended its request, and never counts as gone for that.
     pub half_close_grace: Duration,
     /// Silence after which a peer is probed by TCP keepalive.
     pub keepalive_idle: Duration,
-    /// Time between two probes, and the longest that sent bytes stay unacknowledged, in probes of this length.
+    /// Time between two probes. Bytes sent to an upstream may stay unacknowledged for as long as all probes take;
+    /// those sent to a viewer for `viewer_stall_timeout`, if that is longer.
     pub keepalive_interval: Duration,
     /// Unanswered probes after which a peer counts as gone.
     pub keepalive_probes: u32,
@@ -356,5 +358,55 @@ impl Listener {
             max_connections_per_address: 1_000,
             proxy_protocol_from: Vec::new(),
         }
+    }
+}
+
+impl Settings {
+    /// Every file named here whose change makes another generation. A registry file is followed on its own.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let servers = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        let clients = self.upstream.tls.iter().chain(self.registry.tls());
+        let tls = servers.flat_map(ServerTls::files).chain(clients.flat_map(ClientTls::files));
+        self.policy.file.as_deref().into_iter().chain(tls).map(Path::to_owned).collect()
+    }
+}
+
+impl Registry {
+    /// TLS towards the registry's source.
+    pub fn tls(&self) -> Option<&ClientTls> {
+        match self {
+            Self::ZooKeeper(zookeeper) => zookeeper.tls.as_ref(),
+            Self::File(_) => None,
+        }
+    }
+}
+
+impl ServerTls {
+    /// Every file this names.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let trust = match &self.client_certificates {
+            ClientCertificates::None => None,
+            ClientCertificates::Optional(trust) | ClientCertificates::Required(trust) => Some(trust),
+        };
+        self.certificates.iter().flat_map(KeyPairFiles::files).chain(trust.into_iter().flat_map(Trust::files))
+    }
+}
+
+impl ClientTls {
+    /// Every file this names.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.identity.iter().flat_map(KeyPairFiles::files).chain(self.trust.files())
+    }
+}
+
+impl Trust {
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(self.ca.as_path()).chain(self.crl.as_deref())
+    }
+}
+
+impl KeyPairFiles {
+    fn files(&self) -> [&Path; 2] {
+        [&self.cert, &self.key]
     }
 }

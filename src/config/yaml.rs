@@ -67,10 +67,10 @@ fn settings(mut root: Section<'_>, machine: &dyn Fn() -> Result<Hostname, String
 }
 
 fn machine_name(root: &mut Section<'_>, machine: &dyn Fn() -> Result<Hostname, String>) -> Option<Hostname> {
+    let given = root.value("hostname", hostname);
     if root.has("hostname") {
-        return root.value("hostname", hostname);
+        return given;
     }
-    let _absent = root.value("hostname", hostname);
     machine().map_err(|text| root.problem("hostname", text)).ok()
 }
 

@@ -32,7 +32,7 @@ const PORT: u16 = 79;
 const COMMAND_SOCKET: &str = "/var/lib/zuul/fingergw.socket";
 const MONITORING_ADDRESS: &str = "0.0.0.0";
 
-/// What Zuul reads, or has read, and what else is no mistake.
+/// The options that are honoured; any other is named in a warning.
 const FINGERGW: [&str; 15] = [
     "listen_address",
     "port",

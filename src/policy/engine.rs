@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use mlua::{Function, Lua, LuaOptions, Table, Value};
 
 use super::facts::{Fact, RequestFacts, quote};
-use super::failure::Complaint;
+use super::failure::{Complaint, ScriptName};
 use super::limits::Stopwatch;
 use super::program::Program;
 use super::relay::{self, Call};
@@ -62,7 +62,10 @@ impl Engine {
             // Caught by the script's own pcall. What it answered then is an accident.
             return Err(Complaint::new(FailureKind::Time, None, "the policy caught the error that stopped it"));
         }
-        answer::read(&value).map(|made| (made.route, made.line))
+        match answer::read(&value) {
+            Ok(made) => Ok((made.route, made.line)),
+            Err(complaint) => Err(Complaint { line: self.route.info().line_defined, ..complaint }),
+        }
     }
 
     #[cfg(test)]
@@ -81,7 +84,8 @@ impl Empty {
         let lua = Lua::new_with(library::parts(), LuaOptions::default())?;
         library::furnish(&lua, relay::table(&lua, &program.place)?)?;
         library::seal(&lua)?;
-        lua.set_app_data(Call::default());
+        lua.set_app_data(Call::loading());
+        lua.set_app_data(ScriptName(program.chunk.clone()));
         let watch = Stopwatch::new(program.time_limit);
         lua.set_memory_limit(program.memory_limit)?;
         watch.start();

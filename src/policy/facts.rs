@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use mlua::{AnyUserData, Lua, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
+use mlua::{Lua, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
 
 use super::failure::Complaint;
 use super::{FailureKind, Request, spelling};
@@ -117,27 +117,28 @@ impl Described for Arc<Identity> {
     ];
 }
 
+// One metamethod for all fields: mlua's own field getters would go through a function in Lua for each read.
 impl<T: Described> UserData for Fact<T> {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
         fields.add_meta_field("__type", T::NAME);
-        for field in T::FIELDS {
-            fields.add_field_method_get(field.name, |lua, fact: &Self| (field.read)(lua, &fact.0));
-        }
     }
 
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_meta_function(MetaMethod::Index, |lua, (_, key): (AnyUserData, Value)| -> mlua::Result<Value> {
-            Err(unknown_key(lua, T::NAME, &key, T::FIELDS.iter().map(|field| field.name)))
+        methods.add_meta_method(MetaMethod::Index, |lua, fact, key: Value| match named(T::FIELDS, &key) {
+            Some(field) => (field.read)(lua, &fact.0),
+            None => Err(unknown_key(lua, T::NAME, &key, T::FIELDS.iter().map(|field| field.name))),
         });
-        methods.add_meta_function(
-            MetaMethod::NewIndex,
-            |lua, (_, key, _): (AnyUserData, Value, Value)| -> mlua::Result<()> {
-                let text = format!("a {} is read-only; its {} cannot be set", T::NAME, quote(&key));
-                Err(Complaint::raised(lua, FailureKind::Error, &text))
-            },
-        );
-        methods.add_meta_function(MetaMethod::ToString, |_, _: AnyUserData| Ok(T::NAME));
+        methods.add_meta_method(MetaMethod::NewIndex, |lua, _, (key, _): (Value, Value)| -> mlua::Result<()> {
+            let text = format!("a {} is read-only; its {} cannot be set", T::NAME, quote(&key));
+            Err(Complaint::raised(lua, FailureKind::Error, &text))
+        });
+        methods.add_meta_method(MetaMethod::ToString, |_, _, ()| Ok(T::NAME));
     }
+}
+
+fn named<T>(fields: &'static [Field<T>], key: &Value) -> Option<&'static Field<T>> {
+    let key = key.as_string()?;
+    fields.iter().find(|field| *key == field.name)
 }
 
 /// The error of reading what `owner` does not have.

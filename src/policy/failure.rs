@@ -3,6 +3,7 @@
 use std::fmt;
 
 use mlua::Lua;
+use mlua::debug::Debug;
 
 /// Longest message, in characters: a script chooses its own words.
 const MAX_TEXT: usize = 500;
@@ -71,6 +72,9 @@ impl FailureKind {
     }
 }
 
+/// What an engine's script is called in Lua's messages; kept in the engine.
+pub(super) struct ScriptName(pub(super) String);
+
 /// A failure on its way through Lua. Its text can be caught and printed by the script.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{text}")]
@@ -123,14 +127,13 @@ impl Complaint {
     }
 }
 
-/// The line of the script that runs now: the innermost frame that is the script's own.
+/// The line of the script that runs now. Other frames are the library's guards, or functions in Rust.
 pub(super) fn line_now(lua: &Lua) -> Option<usize> {
+    let script = lua.app_data_ref::<ScriptName>()?;
     (0..MAX_FRAMES).find_map(|level| {
-        let frame = |debug: &mlua::debug::Debug<'_>| {
-            let own = debug.source().short_src.is_some_and(|name| name != super::library::CHUNK);
-            debug.current_line().filter(|_| own)
-        };
-        lua.inspect_stack(level, frame).flatten()
+        let line =
+            |frame: &Debug<'_>| frame.current_line().filter(|_| frame.source().short_src.as_deref() == Some(&script.0));
+        lua.inspect_stack(level, line).flatten()
     })
 }
 

@@ -5,9 +5,9 @@ local find, match, gmatch, gsub, split = string.find, string.match, string.gmatc
 local sort, move = table.sort, table.move
 local error, type = error, type
 
--- Bytes compared in one call, at worst: some ten milliseconds.
-local MOST_WORK = 2 ^ 23
--- Elements moved in one call: some ten milliseconds.
+-- Bytes compared in one call, at worst: a few milliseconds.
+local MOST_WORK = 2 ^ 21
+-- Elements moved in one call: a few milliseconds.
 local MOST_ELEMENTS = 2 ^ 19
 
 local function affordable(name, subject, pattern)

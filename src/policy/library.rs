@@ -106,6 +106,15 @@ pub(super) fn seal(lua: &Lua) -> mlua::Result<()> {
     lua.globals().set_metatable(Some(rules))
 }
 
+/// Every name that stays, as a script writes it.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = String> {
+    let functions = |(library, names): (&'static str, &'static [&'static str])| {
+        names.iter().map(move |name| format!("{library}.{name}"))
+    };
+    GLOBALS.map(str::to_owned).into_iter().chain(LIBRARIES.into_iter().flat_map(functions))
+}
+
 fn keep(table: &Table, wanted: impl Fn(&str) -> bool) -> mlua::Result<()> {
     let names: Vec<String> =
         table.pairs::<String, Value>().map(|pair| pair.map(|(name, _)| name)).collect::<Result<_, _>>()?;

@@ -67,7 +67,7 @@ const FUNCTIONS: [Function; 4] = [
 /// What the functions of `relay` need of the decision that runs; kept in the engine.
 #[derive(Debug, Default)]
 pub(super) struct Call {
-    /// `None` while the script is loaded: it decides nothing yet.
+    /// `None` between decisions.
     components: Option<Arc<Components>>,
     seed: u64,
     explaining: bool,
@@ -75,6 +75,11 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// The script runs for the first time, and decides nothing yet. Routes that it makes now are made once.
+    pub(super) fn loading() -> Self {
+        Self { explaining: true, ..Self::default() }
+    }
+
     pub(super) fn new(request: &Request<'_>, explaining: bool) -> Self {
         let components = Some(Arc::clone(&request.snapshot.components));
         Self { components, seed: request.seed, explaining, printed: 0 }

@@ -53,6 +53,27 @@ struct Names {
     past: Vec<Arc<str>>,
 }
 
+/// The names by which a relay finds itself among the gateways. The default has none: a relay that is not registered.
+#[derive(Debug, Clone, Default)]
+pub struct OwnNames(Option<watch::Receiver<Names>>);
+
+impl OwnNames {
+    /// Names that never change, for tests of what looks at them.
+    #[cfg(test)]
+    pub(crate) fn always(id: &str) -> Self {
+        Self(Some(watch::Sender::new(Names { current: Some(id.into()), past: Vec::new() }).subscribe()))
+    }
+
+    /// Whether the gateway called `id` is this relay. A znode of a session that was just lost counts as well, since
+    /// mirrors may still show it.
+    pub fn contain(&self, id: &str) -> bool {
+        self.0.as_ref().is_some_and(|names| {
+            let names = names.borrow();
+            names.current.iter().chain(&names.past).any(|own| &**own == id)
+        })
+    }
+}
+
 impl Registration {
     /// Registers as `initializing`, now or as soon as ZooKeeper is there, and again whenever a session was lost.
     /// `None` if `registry` has no ZooKeeper to register with.
@@ -76,11 +97,9 @@ impl Registration {
         self.names.borrow().current.clone()
     }
 
-    /// Whether the gateway called `id` is this relay. A znode of a session that was just lost counts as well, since
-    /// mirrors may still show it.
-    pub fn is_own(&self, id: &str) -> bool {
-        let names = self.names.borrow();
-        names.current.iter().chain(&names.past).any(|own| &**own == id)
+    /// What the relay's own znodes are called, now and from now on.
+    pub fn own_names(&self) -> OwnNames {
+        OwnNames(Some(self.names.clone()))
     }
 
     /// Removes the znode, for at most `deadline`. Must come before the tasks are told to stop. If ZooKeeper is away the
@@ -246,6 +265,9 @@ impl Clerk {
 
     async fn remove(&mut self, client: &Client) -> Result<(), Error> {
         if let Some(znode) = &self.znode {
+            // Watchers see why it goes, as they do of Zuul's own components.
+            let stopped = self.content(State::Stopped);
+            absent(client.set_data(&znode.path, &stopped, None).await.map(drop))?;
             absent(client.delete(&znode.path, None).await)?;
             info!(path = znode.path, "registration removed");
         }

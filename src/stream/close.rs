@@ -3,16 +3,18 @@
 use std::io;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tracing::debug;
 
 use crate::fault::Fault;
 use crate::stream::scratch;
 use crate::transport::Transport;
 
-/// Most bytes that are read from a peer after the close, in bytes. One that still sends after those is no viewer.
-const MOST_DRAINED: usize = 1 << 20;
+/// Most bytes that are read from a peer after the close; more than kernels queue. Who sends on after that only sends.
+const MOST_DRAINED: usize = 16 << 20;
 
 /// Sends `text` to `viewer`, such as the reason why there is no log. It adds nothing to it: Zuul's replies end without
 /// a newline.
@@ -42,6 +44,14 @@ pub async fn finish(transport: &mut Transport, deadline: Duration) -> Result<(),
         drain(transport.tcp()).await
     };
     within(deadline, closing).await
+}
+
+/// Makes the close of `transport` a reset, which says without doubt that nobody reads on. A relay at the other end
+/// would have to guess that from a FIN.
+pub fn abandon(transport: &Transport) {
+    if let Err(error) = SockRef::from(transport.tcp()).set_linger(Some(Duration::ZERO)) {
+        debug!(%error, "a connection nobody needs is closed in order");
+    }
 }
 
 async fn within(deadline: Duration, work: impl Future<Output = io::Result<()>>) -> Result<(), Fault> {

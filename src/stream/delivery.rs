@@ -136,7 +136,7 @@ mod tests {
 
     impl Recorder {
         fn taking(takes: &[usize]) -> Self {
-            Self { takes: takes.to_vec().into_iter(), writes: Vec::new() }
+            Self { takes: Vec::from(takes).into_iter(), writes: Vec::new() }
         }
 
         fn push(&mut self, records: Records, bytes: &[u8]) -> usize {

@@ -4,7 +4,7 @@
 //! A viewer's FIN says "I send no more" and nothing else. `printf UUID | nc -N` sends it right after the request and
 //! then reads for hours; a browser tab that was closed sends the same FIN, and TCP has no other word for leaving. What
 //! tells them apart is what happens later: a closed socket answers bytes with RST, a half-closed one takes them.
-//! - The FIN came with the request: the viewer only stopped talking. If it is gone after all, the next bytes or, once
+//! - The FIN came with the request, before anything was sent to it: the viewer only stopped talking. If it is gone after all, the next bytes or, once
 //!   its kernel has forgotten the socket (a minute on Linux), a keepalive probe will be answered with RST.
 //! - It came later, and nothing could be sent to the viewer for a while: it is taken as gone, because an idle stream
 //!   would keep the upstream open for hours for nobody.
@@ -116,7 +116,7 @@ impl Presence {
     }
 
     fn ended(&mut self, now: Instant, delivered: u64) -> Heard {
-        if now <= self.early_until {
+        if delivered == 0 && now <= self.early_until {
             self.state = State::Silent;
             return Heard::EarlyEnd;
         }
@@ -151,6 +151,13 @@ mod tests {
         tokio::time::advance(GRACE / 5).await;
         assert_eq!(presence.ended(Instant::now(), 0), Heard::EarlyEnd);
         assert_eq!(presence.judged_at(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_after_the_first_bytes_did_not_come_with_the_request() {
+        let mut presence = Presence::new(GRACE);
+        assert_eq!(presence.ended(Instant::now(), 1), Heard::Nothing);
+        assert_eq!(presence.judged_at(), Some(Instant::now() + GRACE));
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,9 +7,7 @@
 
 use std::future::poll_fn;
 use std::io::ErrorKind::WouldBlock;
-use std::task::{Context, Poll};
-
-use tokio::net::TcpStream;
+use std::task::{Context, Poll, ready};
 
 use crate::fault::Fault;
 use crate::stream::pipes::Pipe;
@@ -57,7 +55,7 @@ impl Carrier<'_> {
     }
 
     /// Fills an empty pipe from the upstream.
-    fn fill(&mut self, pipe: &mut Pipe) -> Result<Filled, Fault> {
+    fn fill(&self, pipe: &mut Pipe) -> Result<Filled, Fault> {
         match pipe.fill(self.upstream.tcp()) {
             Ok(0) => Ok(Filled::End),
             Ok(bytes) => Ok(Filled::By(bytes)),
@@ -68,27 +66,25 @@ impl Carrier<'_> {
 
     /// Resolves once the viewer's socket has taken all that is in the pipe.
     fn poll_empty(&mut self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        let viewer = self.viewer.tcp();
         while !pipe.is_empty() {
-            match pipe.empty(viewer) {
+            match pipe.empty(self.viewer.tcp()) {
                 Ok(bytes) => {
                     self.meter.count_spliced(bytes);
                     self.delivery.progress();
                 }
-                Err(error) if error.kind() == WouldBlock => {
-                    if writable(viewer, cx).is_pending() {
-                        self.delivery.wait();
-                        return Poll::Pending;
-                    }
-                }
+                Err(error) if error.kind() == WouldBlock => ready!(self.poll_writable(cx)),
                 Err(_) => return Poll::Ready(Err(Fault::ViewerLeft)),
             }
         }
         Poll::Ready(Ok(()))
     }
-}
 
-/// Resolves when the viewer's socket may take more. An error of it shows itself in the next write.
-fn writable(viewer: &TcpStream, cx: &mut Context<'_>) -> Poll<()> {
-    viewer.poll_write_ready(cx).map(drop)
+    /// Resolves when the viewer's socket may take more. An error of it shows itself in the next write.
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let writable = self.viewer.tcp().poll_write_ready(cx).map(drop);
+        if writable.is_pending() {
+            self.delivery.wait();
+        }
+        writable
+    }
 }

@@ -11,6 +11,7 @@ use super::*;
 mod bytes;
 mod endings;
 mod half_close;
+mod tls;
 
 /// Two ends of one connection.
 pub(super) async fn loopback() -> (TcpStream, TcpStream) {

@@ -70,24 +70,17 @@ impl Server {
         let verifier = viewer_verifier(&mut loader, &settings.client_certificates);
         let (verifier, report) = loader.finish(verifier)?;
         let certificates = Arc::new(Certificates(pairs));
-        let versions: &[_] = match settings.min_version {
-            TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
-            TlsVersion::V1_3 => &[&rustls::version::TLS13],
-        };
-        let mut config = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(versions)
-            .map_err(|error| vec![LoadError::new("", error.to_string())])?
-            .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::clone(&certificates) as Arc<dyn ResolvesServerCert>);
-        config.send_tls13_tickets = 0;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        let for_others = Arc::new(config.clone());
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        let for_others = speaking(settings.min_version, verifier, Arc::clone(&certificates)).map_err(|error| {
+            let file = settings.certificates.first().map(|files| files.cert.clone()).unwrap_or_default();
+            vec![LoadError::new(file, error.to_string())]
+        })?;
+        let mut for_relays = for_others.clone();
+        for_relays.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Self {
             certificates,
             require_known_name: settings.require_known_server_name,
-            for_relays: Arc::new(config),
-            for_others,
+            for_relays: Arc::new(for_relays),
+            for_others: Arc::new(for_others),
             report: Arc::new(report),
         })
     }
@@ -114,7 +107,7 @@ impl Server {
         };
         let hello = self.hello(&start.client_hello());
         if let Some(name) = hello.server_name.as_ref().filter(|_| self.require_known_name && !hello.known) {
-            refuse_name(start.io).await?;
+            refuse_name(start.io).await;
             return Err(HandshakeError::UnknownServerName { name: name.clone() });
         }
         let config = if hello.relay { &self.for_relays } else { &self.for_others };
@@ -154,6 +147,25 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
+fn speaking(
+    lowest: TlsVersion,
+    verifier: Arc<dyn ClientCertVerifier>,
+    certificates: Arc<Certificates>,
+) -> Result<ServerConfig, rustls::Error> {
+    let versions: &[_] = match lowest {
+        TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        TlsVersion::V1_3 => &[&rustls::version::TLS13],
+    };
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions)?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(certificates);
+    // TLS 1.3 sends tickets unless told not to; TLS 1.2 could resume from a cache.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
+}
+
 fn viewer_verifier(loader: &mut Loader<'_>, wanted: &ClientCertificates) -> Option<Arc<dyn ClientCertVerifier>> {
     let (trust, required) = match wanted {
         ClientCertificates::None => return Some(WebPkiClientVerifier::no_client_auth()),
@@ -165,11 +177,11 @@ fn viewer_verifier(loader: &mut Loader<'_>, wanted: &ClientCertificates) -> Opti
 
 /// Sends the alert `unrecognized_name` (RFC 6066, section 3). Nothing is encrypted yet, and rustls offers no way to
 /// send this one.
-async fn refuse_name(mut tcp: TcpStream) -> Result<(), HandshakeError> {
+async fn refuse_name(mut tcp: TcpStream) {
     const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
-    let sent = tcp.write_all(&ALERT).await;
+    // A viewer that cannot be told is gone, and refused all the same.
+    let _told = tcp.write_all(&ALERT).await;
     drain(&tcp);
-    sent.map_err(HandshakeError::Io)
 }
 
 /// Reads away what has already arrived, without waiting. A socket that is closed with unread bytes resets the

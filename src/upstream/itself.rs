@@ -4,16 +4,16 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::Arc;
 
 use crate::names::Hostname;
+use crate::registry::OwnNames;
 use crate::route::Target;
 
 /// Everything by which this relay can be dialled, as far as it knows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Itself {
-    /// The id of its own entry in the registry, once it is registered.
-    pub gateway: Option<Arc<str>>,
+    /// What its own entries in the registry are called.
+    pub entries: OwnNames,
     /// Its host name with its public port and with each listener's.
     pub names: Vec<(Hostname, u16)>,
     /// Where its listeners are bound.
@@ -34,7 +34,7 @@ pub enum Sign {
 impl Itself {
     /// Says whether `target` is this relay, by its id or its name.
     pub(super) fn named_by(&self, target: &Target) -> Option<Sign> {
-        if self.gateway.is_some() && self.gateway == target.gateway {
+        if target.gateway.as_deref().is_some_and(|id| self.entries.contain(id)) {
             return Some(Sign::Gateway);
         }
         let own = self.names.iter().any(|(host, port)| *port == target.port && same_host(host, &target.host));
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_relay_knows_its_own_entry_in_the_registry() {
-        let itself = Itself { gateway: Some("gw0000000007".into()), ..Itself::default() };
+        let itself = Itself { entries: OwnNames::always("gw0000000007"), ..Itself::default() };
         let own = Target { gateway: Some("gw0000000007".into()), ..target("elsewhere", 79) };
         assert_eq!(itself.named_by(&own), Some(Sign::Gateway));
         let other = Target { gateway: Some("gw0000000008".into()), ..target("elsewhere", 79) };

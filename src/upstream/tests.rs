@@ -11,8 +11,11 @@ use super::*;
 use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::names::Hostname;
+use crate::registry::OwnNames;
 use crate::route::TargetKind;
 use crate::tasks::Tasks;
+
+mod over_tls;
 
 const UUID: &str = "0123456789abcdef0123456789abcdef";
 const LONG: Duration = Duration::from_secs(3600);
@@ -150,7 +153,7 @@ async fn targets_that_are_this_relay_are_never_dialled() {
     let port = by_address.port;
     let mut how = how();
     how.itself = Itself {
-        gateway: Some("gw0000000001".into()),
+        entries: OwnNames::always("gw0000000001"),
         names: vec![(Hostname::parse("relay.test").unwrap(), 79)],
         listening: vec![own.local_addr().unwrap()],
     };

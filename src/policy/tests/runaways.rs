@@ -4,13 +4,11 @@ use super::*;
 
 /// Runs `body` when the build is in tenant `mad`; answers sensibly otherwise.
 fn stops(kind: FailureKind, body: &str) -> Failure {
-    let policy = try_load(
-        &script(&format!(
-            "if request.build.tenant == 'mad' then {body}\nend return relay.direct(request.build.worker)"
-        )),
-        short_limits(),
-    )
-    .unwrap_or_else(|error| panic!("{error}"));
+    // Only the limit that a test is about is short.
+    let time_limit = if kind == FailureKind::Time { short_limits().time_limit } else { Duration::from_secs(60) };
+    let limits = settings::Policy { time_limit, ..short_limits() };
+    let text = format!("if request.build.tenant == 'mad' then {body}\nend return relay.direct(request.build.worker)");
+    let policy = try_load(&script(&text), limits).unwrap_or_else(|error| panic!("{error}"));
     let sane = World::running_in(None);
     let mut mad = World::running_in(None);
     mad.build.as_mut().unwrap().tenant = Some("mad".to_owned());
@@ -181,6 +179,51 @@ fn memory_that_grows_from_call_to_call_costs_one_decision_and_starts_over() {
 }
 
 #[test]
+fn memory_may_run_out_at_any_allocation_of_a_decision() {
+    // Luau allocates by the page: what is kept makes every kind of value need a page at some time.
+    let policy = routing(
+        "local kept = {} for i = 1, 150 do \
+         kept[i] = { request.build.worker, relay.via(relay.gateways('there')), request.identity, tostring(i) } end \
+         return { relay.via(relay.gateways('there')), relay.direct(request.build.worker) }",
+    );
+    let world = World::running_in(None).with(vec![gateway("gw", "there", State::Running)]);
+    let mut failed = 0;
+    for spare in (0..200_000).step_by(2000) {
+        // A new engine where the last one failed.
+        assert_eq!(hosts(&world.ask(&policy).unwrap()), ["gw", "executor1"]);
+        policy.with_engine(|engine| {
+            engine.lua().gc_collect().unwrap();
+            engine.lua().set_memory_limit(engine.lua().used_memory() + spare).unwrap()
+        });
+        match world.ask(&policy) {
+            Ok(route) => {
+                assert_eq!(hosts(&route), ["gw", "executor1"]);
+                policy.with_engine(|engine| engine.lua().set_memory_limit(16 << 20).unwrap());
+            }
+            Err(failure) => {
+                assert_eq!(failure.kind, FailureKind::Memory, "{failure}");
+                failed += 1;
+            }
+        }
+    }
+    assert!((10..95).contains(&failed), "{failed}");
+}
+
+#[test]
+fn memory_may_run_out_at_any_allocation_of_a_load() {
+    let text = script("return relay.refuse('x')");
+    let needed = load(&text).with_engine(|engine| engine.lua().used_memory());
+    let load_with = |memory_limit| try_load(&text, settings::Policy { memory_limit, ..settings::Policy::default() });
+    for memory_limit in (needed - 5_000..needed).step_by(64) {
+        if let Err(error) = load_with(memory_limit) {
+            assert!(error.message.contains("memory_limit"), "{error}");
+        }
+    }
+    assert!(load_with(needed - 5_000).is_err());
+    assert!(load_with(needed * 2).is_ok());
+}
+
+#[test]
 fn deep_recursion() {
     let failure = stops(FailureKind::Error, "local function f() return 1 + f() end return f()");
     assert!(failure.message.contains("stack overflow"), "{failure}");
@@ -190,6 +233,8 @@ fn deep_recursion() {
         "local t = {} setmetatable(t, { __index = function(t, k) return t[k .. 'x'] end }) return t.x",
     );
     stops(FailureKind::Error, "local function f() return coroutine.wrap(f)() end return f()");
+    stops(FailureKind::Error, "local function f() return (string.gsub('a', 'a', f)) end return f()");
+    stops(FailureKind::Error, "local function f() table.sort({ 1, 2 }, f) end return f()");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What the upstream sends is what the viewer gets.
 
+use std::pin::Pin;
+
 use super::*;
 
 /// Sends `log` in pieces of the sizes that `size` gives, reads all of it, and compares.
@@ -118,43 +120,39 @@ async fn a_line_after_bulk_is_not_kept_in_the_pipe() {
 
 #[tokio::test]
 async fn what_the_viewer_sends_is_thrown_away() {
-    for bulk in [false, true] {
-        let (mut relay, peers) = Relay::new().await;
-        let Peers { viewer, upstream: mut upstream_peer } = peers;
-        let log = noise(if bulk { 30_000_000 } else { 30_000 }, 5);
-        let (mut reads, mut writes) = viewer.into_split();
-        let junk = noise(64 << 10, 6);
-        let chatter = async {
-            // More than is ever read: the rest waits in the kernel, and the stream goes on.
-            loop {
-                writes.write_all(&junk).await.unwrap();
-            }
-        };
-        let receive = async {
-            let mut got = Vec::new();
-            tokio::select! {
-                read = reads.read_to_end(&mut got) => drop(read.unwrap()),
-                () = chatter => {}
-            }
-            got
-        };
-        let send = async {
-            upstream_peer.write_all(&log).await.unwrap();
-            upstream_peer.shutdown().await.unwrap();
-            let mut heard = Vec::new();
-            upstream_peer.read_to_end(&mut heard).await.unwrap();
-            heard
-        };
-        let relaying = async {
-            relay.carry().await.unwrap();
-            // The chatter goes on, so that only the limit of bytes ends the close.
-            finish(&mut relay.viewer, Duration::from_secs(10)).await.unwrap();
-            drop(relay);
-        };
-        let ((), got, heard) = tokio::join!(relaying, receive, send);
-        assert!(got == log);
-        assert!(heard.is_empty(), "the upstream heard {} bytes", heard.len());
+    // A word; and more than is ever read of it, so that the rest waits in the kernel until the close.
+    for (junk, bulk) in [(100, 30_000), (100, 30_000_000), (5 << 20, 30_000), (5 << 20, 30_000_000)] {
+        let (relay, peers) = Relay::new().await;
+        chat(relay, peers, noise(junk, 6), noise(bulk, 5)).await;
     }
+}
+
+/// Carries `log` while the viewer sends `junk`, then closes.
+async fn chat(mut relay: Relay, peers: Peers, junk: Vec<u8>, log: Vec<u8>) {
+    let Peers { viewer, upstream: mut upstream_peer } = peers;
+    let (mut reads, mut writes) = viewer.into_split();
+    let send = async {
+        upstream_peer.write_all(&log).await.unwrap();
+        upstream_peer.shutdown().await.unwrap();
+        let mut heard = Vec::new();
+        upstream_peer.read_to_end(&mut heard).await.unwrap();
+        heard
+    };
+    let converse = async {
+        let mut got = Vec::new();
+        let (read, written) = tokio::join!(reads.read_to_end(&mut got), writes.write_all(&junk));
+        read.unwrap();
+        written.unwrap();
+        drop(writes);
+        got
+    };
+    let relaying = async {
+        relay.run().await.unwrap();
+        drop(relay);
+    };
+    let ((), got, heard) = tokio::join!(relaying, converse, send);
+    assert!(got == log);
+    assert!(heard.is_empty(), "the upstream heard {} bytes", heard.len());
 }
 
 #[tokio::test]
@@ -162,27 +160,27 @@ async fn a_busy_stream_lets_others_have_their_turn() {
     for splicing in [false, true] {
         let (relay, mut peers) = Relay::new().await;
         let mut relay = if splicing { relay } else { relay.copying() };
-        SockRef::from(&peers.viewer).set_recv_buffer_size(8 << 20).unwrap();
-        let mut flood = pin!(async {
-            let zeroes = vec![0; 1 << 20];
-            loop {
-                peers.upstream.write_all(&zeroes).await.unwrap();
-            }
-        });
-        let mut carrying =
-            pin!(carry(&mut relay.viewer, &mut relay.upstream, &relay.settings, &relay.pipes, &relay.meter));
-        for _ in 0..20 {
-            let before = relay.meter.bytes();
-            poll_fn(|cx| {
-                assert!(flood.as_mut().poll(cx).is_pending());
-                assert!(carrying.as_mut().poll(cx).is_pending());
-                Poll::Ready(())
-            })
-            .await;
-            let moved = relay.meter.bytes() - before;
+        let mut flood = pin!(endings::flood(&mut peers.upstream));
+        let mut read = pin!(discard(&mut peers.viewer));
+        let Relay { viewer, upstream, settings, pipes, meter } = &mut relay;
+        let mut carrying = pin!(carry(viewer, upstream, settings, pipes, meter));
+        while meter.bytes() < 64 << 20 {
+            let before = meter.bytes();
+            assert!(once(flood.as_mut()).await.is_pending());
+            assert!(once(carrying.as_mut()).await.is_pending());
+            assert!(once(read.as_mut()).await.is_pending());
+            let moved = meter.bytes() - before;
             assert!(moved <= 5 << 20, "{moved} bytes in one turn");
             tokio::task::yield_now().await;
         }
-        assert!(relay.meter.bytes() > 0);
     }
+}
+
+async fn discard(viewer: &mut TcpStream) {
+    let mut some = vec![0; 1 << 20];
+    while viewer.read(&mut some).await.unwrap() > 0 {}
+}
+
+async fn once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }

@@ -5,7 +5,7 @@ use super::*;
 const SHORT: Duration = Duration::from_millis(50);
 
 /// Sends without end; the relay decides when it is over.
-async fn flood(upstream: &mut TcpStream) {
+pub(super) async fn flood(upstream: &mut TcpStream) {
     let block = noise(256 << 10, 2);
     while upstream.write_all(&block).await.is_ok() {}
 }
@@ -32,35 +32,38 @@ async fn a_viewer_that_stops_reading_is_cut() {
 #[tokio::test(start_paused = true)]
 async fn a_viewer_that_reads_slowly_is_never_cut() {
     for (mut relay, peers, splicing) in both_ways().await {
-        let Peers { viewer: mut viewer_peer, upstream: mut upstream_peer } = peers;
+        let Peers { mut viewer, mut upstream } = peers;
         let log = noise(6 << 20, 8);
         let _held = HeldClock::new();
         let send = async {
-            upstream_peer.write_all(&log).await.unwrap();
-            drop(upstream_peer);
+            upstream.write_all(&log).await.unwrap();
+            drop(upstream);
         };
-        let receive = async {
-            let mut got = Vec::new();
-            let mut some = vec![0; 512 << 10];
-            loop {
-                // A quarter MiB every four minutes, where five minutes without a byte taken are the end.
-                tokio::time::advance(Duration::from_secs(240)).await;
-                let mut taken = 0;
-                while taken < 512 << 10 {
-                    let read = viewer_peer.read(&mut some).await.unwrap();
-                    if read == 0 {
-                        return got;
-                    }
-                    got.extend_from_slice(&some[..read]);
-                    taken += read;
-                }
-            }
-        };
-        let (ended, (), got) = tokio::join!(relay.carry_and_drop(), send, receive);
+        let (ended, (), got) = tokio::join!(relay.carry_and_drop(), send, read_slowly(&mut viewer));
         ended.unwrap();
         assert!(got == log);
         assert_eq!(relay.meter.spliced(), splicing);
     }
+}
+
+/// Reads half a MiB every four minutes, where five minutes without a byte taken are the end.
+async fn read_slowly(viewer: &mut TcpStream) -> Vec<u8> {
+    let mut got = Vec::new();
+    while read_some(viewer, 512 << 10, &mut got).await {
+        tokio::time::advance(Duration::from_secs(240)).await;
+    }
+    got
+}
+
+/// Reads at least `bytes` more; false at the end.
+async fn read_some(viewer: &mut TcpStream, bytes: usize, got: &mut Vec<u8>) -> bool {
+    let enough = got.len() + bytes;
+    while got.len() < enough {
+        if viewer.read_buf(got).await.unwrap() == 0 {
+            return false;
+        }
+    }
+    true
 }
 
 #[tokio::test(start_paused = true)]

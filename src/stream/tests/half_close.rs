@@ -104,14 +104,7 @@ async fn a_late_half_close_of_a_viewer_that_pauses_with_bytes_waiting_keeps_the_
             tokio::time::advance(Duration::from_secs(60)).await;
             peers.viewer.shutdown().await.unwrap();
             let mut got = vec![0; log.len()];
-            let pause_then_read = async {
-                // Three times the grace, and still within the stall timeout.
-                for _ in 0..15 {
-                    tokio::time::advance(Duration::from_secs(1)).await;
-                }
-                peers.viewer.read_exact(&mut got).await.unwrap();
-            };
-            let (sent, ()) = tokio::join!(peers.upstream.write_all(&log), pause_then_read);
+            let (sent, ()) = tokio::join!(peers.upstream.write_all(&log), pause_then_read(&mut peers.viewer, &mut got));
             sent.unwrap();
             assert!(got == log);
             held.release();
@@ -121,6 +114,14 @@ async fn a_late_half_close_of_a_viewer_that_pauses_with_bytes_waiting_keeps_the_
         let (ended, _peers) = tokio::join!(relay.carry(), watch);
         ended.unwrap();
     }
+}
+
+/// Pauses for three times the grace, which is still within the stall timeout.
+async fn pause_then_read(viewer: &mut TcpStream, got: &mut [u8]) {
+    for _ in 0..15 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    viewer.read_exact(got).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,4 +142,13 @@ async fn an_idle_stream_sets_no_timer() {
     };
     let (ended, _peers) = tokio::join!(relay.carry(), watch);
     ended.unwrap();
+}
+
+#[tokio::test]
+async fn an_idle_stream_costs_less_than_a_kibibyte() {
+    let (mut relay, _peers) = Relay::new().await;
+    let Relay { viewer, upstream, settings, pipes, meter } = &mut relay;
+    let size = size_of_val(&carry(viewer, upstream, settings, pipes, meter));
+    assert!(size < 1024, "{size} bytes");
+    assert_eq!(pipes.open(), 0);
 }

@@ -1,0 +1,117 @@
+//! One loaded set of configuration, policy and certificates. Built whole or not at all, published whole, never
+//! changed: a stream keeps the one it was decided by, and the next stream sees the next.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::config::settings::{self, Settings};
+use crate::listener;
+use crate::metrics::Metrics;
+use crate::policy::{self, Policy};
+use crate::registry::Registry;
+use crate::tasks::Tasks;
+use crate::tls;
+
+/// Everything that decides about a new stream.
+#[derive(Debug)]
+pub struct Generation {
+    /// Counts from 1, one for each set that took effect.
+    pub number: u64,
+    /// What was configured.
+    pub settings: Settings,
+    /// What decides.
+    pub policy: Policy,
+    /// TLS towards gateways and other targets.
+    pub upstream_tls: Option<tls::Client>,
+    /// TLS towards ZooKeeper.
+    pub zookeeper_tls: Option<tls::Client>,
+    /// Listeners with their certificates.
+    pub listeners: Vec<Arc<listener::Config>>,
+}
+
+/// Why a generation could not be made. All reasons at once.
+#[derive(Debug, thiserror::Error)]
+pub struct LoadErrors(pub Vec<LoadError>);
+
+/// One reason why a generation could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A certificate, key, CA or CRL file.
+    #[error(transparent)]
+    Tls(#[from] tls::LoadError),
+    /// The policy.
+    #[error(transparent)]
+    Policy(#[from] policy::LoadError),
+}
+
+impl Generation {
+    /// Reads every file that `settings` names. Reports all that is wrong.
+    pub fn load(number: u64, settings: Settings, metrics: &Metrics) -> Result<Self, LoadErrors> {
+        let mut errors = Vec::new();
+        let listeners = load_listeners(&settings.listeners, &mut errors);
+        let upstream_tls = load_client(settings.upstream.tls.as_ref(), &mut errors);
+        let zookeeper_tls = load_client(settings.registry.tls(), &mut errors);
+        let place = policy::Place { zone: settings.zone.clone(), hostname: settings.hostname.clone() };
+        match Policy::load(&settings.policy, place, metrics.policy.clone()) {
+            Ok(policy) if errors.is_empty() => {
+                Ok(Self { number, settings, policy, upstream_tls, zookeeper_tls, listeners })
+            }
+            Ok(_) => Err(LoadErrors(errors)),
+            Err(error) => {
+                errors.push(error.into());
+                Err(LoadErrors(errors))
+            }
+        }
+    }
+
+    /// Begins to follow the registry that is configured, in tasks of `tasks`.
+    pub fn open_registry(&self, metrics: &Metrics, tasks: &Tasks) -> Registry {
+        let metrics = metrics.registry.clone();
+        match &self.settings.registry {
+            settings::Registry::ZooKeeper(zookeeper) => {
+                Registry::zookeeper(zookeeper, self.zookeeper_tls.clone(), metrics, tasks)
+            }
+            settings::Registry::File(file) => Registry::file(file, metrics, tasks),
+        }
+    }
+
+    /// Which certificate runs out first, and when.
+    pub fn first_expiry(&self) -> Option<(PathBuf, SystemTime)> {
+        let servers = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        let clients = self.upstream_tls.iter().chain(&self.zookeeper_tls);
+        servers
+            .flat_map(tls::Server::expiries)
+            .chain(clients.flat_map(tls::Client::expiries))
+            .min_by_key(|(_, at)| *at)
+            .cloned()
+    }
+}
+
+fn load_listeners(wanted: &[settings::Listener], errors: &mut Vec<LoadError>) -> Vec<Arc<listener::Config>> {
+    let mut listeners = Vec::new();
+    for listener in wanted {
+        match listener.tls.as_ref().map(tls::Server::load).transpose() {
+            Ok(tls) => listeners.push(Arc::new(listener::Config { settings: listener.clone(), tls })),
+            Err(broken) => errors.extend(broken.into_iter().map(LoadError::from)),
+        }
+    }
+    listeners
+}
+
+fn load_client(wanted: Option<&settings::ClientTls>, errors: &mut Vec<LoadError>) -> Option<tls::Client> {
+    wanted.map(tls::Client::load)?.map_err(|broken| errors.extend(broken.into_iter().map(LoadError::from))).ok()
+}
+
+impl fmt::Display for LoadErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! Where log lines go and which are written: standard error, as text or JSON, by a filter that can change while the
+//! relay runs. Must never see a secret: keys have no textual form anywhere.
+
+use std::io;
+
+use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{Layer as _, Registry, fmt, reload};
+
+use crate::config::settings::{Log, LogFormat};
+
+/// The target of stream records, which can be switched off alone.
+const RECORDS: &str = "fingerpost::record";
+
+/// Changes what is written, while it is written.
+#[derive(Debug, Clone)]
+pub struct Logging {
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+/// Why logging could not be set up or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// The filter's text is not a filter.
+    #[error("log.level {text:?} is not a level or filter: {source}; write for example info, or fingerpost=debug")]
+    Filter {
+        /// What was configured.
+        text: String,
+        /// What the parser says.
+        source: ParseError,
+    },
+    /// The process already logs elsewhere.
+    #[error("logging is already set up in this process")]
+    Taken(#[from] TryInitError),
+    /// The subscriber is gone.
+    #[error("the log filter can no longer be changed")]
+    Gone(#[from] reload::Error),
+}
+
+impl Logging {
+    /// Starts logging for the whole process.
+    pub fn start(settings: &Log) -> Result<Self, LoggingError> {
+        let (filter, handle) = reload::Layer::new(filter(settings)?);
+        let lines = match settings.format {
+            LogFormat::Text => fmt::layer().with_writer(io::stderr).with_ansi(false).boxed(),
+            LogFormat::Json => {
+                fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(io::stderr).boxed()
+            }
+        };
+        tracing_subscriber::registry().with(filter).with(lines).try_init()?;
+        Ok(Self { filter: handle })
+    }
+
+    /// Writes by the new settings from the next line on. The format stays as it was at the start.
+    pub fn change(&self, settings: &Log) -> Result<(), LoggingError> {
+        Ok(self.filter.reload(filter(settings)?)?)
+    }
+}
+
+/// Checks `settings` without using them.
+pub fn check(settings: &Log) -> Result<(), LoggingError> {
+    filter(settings).map(drop)
+}
+
+fn filter(settings: &Log) -> Result<EnvFilter, LoggingError> {
+    let records = if settings.records { "info" } else { "off" };
+    let text = format!("{},{RECORDS}={records}", settings.level);
+    EnvFilter::try_new(text).map_err(|source| LoggingError::Filter { text: settings.level.clone(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(level: &str) -> Log {
+        Log { level: level.to_owned(), ..Log::default() }
+    }
+
+    #[test]
+    fn levels_and_filters_are_taken() {
+        for good in ["info", "debug", "fingerpost=debug,warn"] {
+            check(&log(good)).unwrap();
+        }
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        let error = check(&log("fingerpost=loud")).unwrap_err().to_string();
+        assert!(error.contains("fingerpost=loud"), "{error}");
+    }
+}

@@ -1,0 +1,166 @@
+//! One record a stream: who asked, for what, which way it went, what was carried, how it ended and whose fault that
+//! was. It is written when the record is dropped, so that no stream ends unrecorded, however it ended.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tracing::info;
+
+use crate::fault::{Blame, Fault};
+use crate::metrics::{ByListener, Ending as EndingLabels, Metrics};
+use crate::names::{BuildId, Zone};
+use crate::request::Query;
+use crate::stream::Meter;
+use crate::upstream::Reached;
+
+/// What is known of one stream, growing from accept to end.
+#[derive(Debug)]
+pub struct Record {
+    /// Counts the bytes as they reach the viewer.
+    pub meter: Meter,
+    metrics: Arc<Metrics>,
+    viewer: Viewer,
+    asked: Asked,
+    way: Way,
+    ended: Option<Ended>,
+}
+
+/// How a stream came to a good end.
+#[derive(Debug)]
+pub enum Ending {
+    /// The whole log was carried.
+    Complete,
+    /// The policy answered with this text.
+    Refused(String),
+}
+
+#[derive(Debug)]
+struct Viewer {
+    listener: String,
+    address: SocketAddr,
+    server_name: Option<String>,
+    identity: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    query: Option<String>,
+    build: Option<BuildId>,
+    generation: Option<u64>,
+    zone: Option<Zone>,
+}
+
+#[derive(Debug, Default)]
+struct Way {
+    target: Option<String>,
+    kind: Option<&'static str>,
+    tried: usize,
+}
+
+#[derive(Debug)]
+struct Ended {
+    label: &'static str,
+    blame: Blame,
+    why: Option<String>,
+}
+
+impl Record {
+    /// Opens the record of a connection just accepted, and counts it as an open stream.
+    pub fn open(metrics: Arc<Metrics>, listener: &str, address: SocketAddr) -> Self {
+        let by = ByListener { listener: listener.to_owned() };
+        metrics.streams.open.get_or_create(&by).inc();
+        Self {
+            meter: Meter::new(),
+            metrics,
+            viewer: Viewer { listener: by.listener, address, server_name: None, identity: None },
+            asked: Asked::default(),
+            way: Way::default(),
+            ended: None,
+        }
+    }
+
+    /// Notes who the viewer turned out to be in the handshake.
+    pub fn greeted(&mut self, address: SocketAddr, server_name: Option<&str>, identity: Option<&str>) {
+        self.viewer.address = address;
+        self.viewer.server_name = server_name.map(str::to_owned);
+        self.viewer.identity = identity.map(str::to_owned);
+    }
+
+    /// Notes what was asked, and which generation decides it.
+    pub fn asked(&mut self, query: &Query, generation: u64) {
+        self.asked.query = query.build.is_none().then(|| query.line.clone());
+        self.asked.build.clone_from(&query.build);
+        self.asked.generation = Some(generation);
+    }
+
+    /// Notes the zone the build runs in.
+    pub fn runs_in(&mut self, zone: Option<&Zone>) {
+        self.asked.zone = zone.cloned();
+    }
+
+    /// Notes the way that was taken.
+    pub fn reached(&mut self, reached: &Reached) {
+        self.way.target = Some(format!("{}:{}", reached.target.host, reached.target.port));
+        self.way.kind = Some(reached.target.kind.as_str());
+        self.way.tried = reached.tried;
+    }
+
+    /// Notes how it ended. Without this call, the record says that the relay stopped.
+    pub fn ended(&mut self, result: &Result<Ending, Fault>) {
+        self.ended = Some(match result {
+            Ok(Ending::Complete) => Ended { label: "complete", blame: Blame::Nobody, why: None },
+            Ok(Ending::Refused(text)) => Ended { label: "refused", blame: Blame::Nobody, why: Some(text.clone()) },
+            Err(fault) => Ended { label: fault.label(), blame: fault.blame(), why: Some(fault.to_string()) },
+        });
+    }
+
+    fn count(&self, ended: &Ended) {
+        let listener = self.viewer.listener.clone();
+        let streams = &self.metrics.streams;
+        if self.meter.spliced() {
+            streams.spliced.inc();
+        }
+        let labels = EndingLabels { listener: listener.clone(), ending: ended.label, blame: ended.blame.as_str() };
+        streams.ended.get_or_create(&labels).inc();
+        let by = ByListener { listener };
+        streams.open.get_or_create(&by).dec();
+        streams.bytes.get_or_create(&by).inc_by(self.meter.bytes());
+    }
+
+    fn write(&self, ended: &Ended) {
+        info!(
+            target: "fingerpost::record",
+            listener = %self.viewer.listener,
+            viewer = %self.viewer.address,
+            server_name = self.viewer.server_name.as_deref(),
+            identity = self.viewer.identity.as_deref(),
+            build = self.asked.build.as_ref().map(BuildId::as_str),
+            query = self.asked.query.as_deref(),
+            generation = self.asked.generation,
+            zone = self.asked.zone.as_ref().map(Zone::as_str),
+            target = self.way.target.as_deref(),
+            kind = self.way.kind,
+            tried = self.way.tried,
+            bytes = self.meter.bytes(),
+            seconds = self.meter.elapsed().as_secs_f64(),
+            first_byte_seconds = self.meter.first_byte().map(|after| after.as_secs_f64()),
+            ending = ended.label,
+            blame = ended.blame.as_str(),
+            why = ended.why.as_deref(),
+            "stream ended"
+        );
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let stopped = || Ended {
+            label: Fault::Stopping.label(),
+            blame: Fault::Stopping.blame(),
+            why: Some(Fault::Stopping.to_string()),
+        };
+        let ended = self.ended.take().unwrap_or_else(stopped);
+        self.count(&ended);
+        self.write(&ended);
+    }
+}

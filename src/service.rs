@@ -1,0 +1,226 @@
+//! The relay as an operator meets it: started from a file, told what to do by signals, the command socket, systemd
+//! and changing files, and stopped without losing a stream.
+
+mod reload;
+mod start;
+mod systemd;
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tracing::{error, info, warn};
+
+use crate::command::{Command, Order};
+use crate::config::Source;
+use crate::config::settings::Settings;
+use crate::generation::Generation;
+use crate::logging::Logging;
+use crate::metrics::{self, Metrics};
+use crate::monitoring::Monitoring;
+use crate::process::PidFile;
+use crate::registry::State;
+use crate::relay::Relay;
+use crate::tasks::Tasks;
+use crate::watch::Watcher;
+
+/// Longest wait for tasks that have nothing left to do.
+const END: Duration = Duration::from_secs(5);
+
+/// A relay with everything around it.
+#[derive(Debug)]
+pub struct Service {
+    source: Source,
+    relay: Relay,
+    monitoring: Monitoring,
+    pid_file: Option<PidFile>,
+    metrics: Arc<Metrics>,
+    logging: Logging,
+    watcher: Watcher,
+    orders: Option<mpsc::Receiver<Order>>,
+    signals: Signals,
+    watchdog: systemd::Watchdog,
+    tasks: Tasks,
+}
+
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+/// What somebody outside wants.
+enum Wish {
+    Stop(&'static str),
+    Reload(String),
+    Obey(Order),
+    SignOfLife,
+}
+
+impl Service {
+    /// Serves until told to stop, then until the streams have ended or the drain deadline has passed.
+    pub async fn run(mut self) -> Result<()> {
+        loop {
+            match self.next_wish().await {
+                Wish::SignOfLife => systemd::alive(),
+                // Whoever is concerned reads the log.
+                Wish::Reload(by) => drop(self.reload(&by).await),
+                Wish::Stop(by) => return self.stop(by).await,
+                Wish::Obey(Order { command: Command::Stop, answer }) => {
+                    let _unheard = answer.send(Ok(()));
+                    return self.stop("command socket").await;
+                }
+                Wish::Obey(Order { command, answer }) => {
+                    // Zuul's own client does not wait for an answer.
+                    let _unheard = answer.send(self.obey(command).await);
+                }
+            }
+        }
+    }
+
+    async fn next_wish(&mut self) -> Wish {
+        tokio::select! {
+            signal = self.signals.next() => signal,
+            order = next_order(&mut self.orders) => Wish::Obey(order),
+            changed = self.watcher.changed() => Wish::Reload(names(&changed)),
+            () = self.watchdog.due() => Wish::SignOfLife,
+        }
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), Vec<String>> {
+        match command {
+            Command::Reload => self.reload("command socket").await,
+            Command::Pause => Ok(self.relay.become_state(State::Paused)),
+            Command::Unpause => Ok(self.relay.become_state(State::Running)),
+            Command::Stop => Ok(()),
+        }
+    }
+
+    /// Loads everything again and puts it in force, or leaves everything as it is and says why.
+    async fn reload(&mut self, by: &str) -> Result<(), Vec<String>> {
+        systemd::reloading();
+        let outcome = self.try_reload().await;
+        systemd::ready();
+        let result = if outcome.is_ok() { "applied" } else { "refused" };
+        self.metrics.reloads.reloads.get_or_create(&metrics::Reload { result }).inc();
+        match outcome {
+            Ok((generation, needs_restart)) if needs_restart.is_empty() => info!(by, generation, "reloaded"),
+            Ok((generation, needs_restart)) => {
+                warn!(by, generation, ?needs_restart, "reloaded, but for keys that only a restart can change");
+            }
+            Err(why) => {
+                let why = format!("{why:#}");
+                error!(by, why, "reload refused; the last good generation goes on");
+                return Err(why.lines().map(str::to_owned).collect());
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of the new generation, and the keys that kept their old value.
+    async fn try_reload(&mut self) -> Result<(u64, Vec<&'static str>)> {
+        let source = self.source.clone();
+        let loaded = spawn_blocking(move || source.load()).await??;
+        for warning in &loaded.warnings {
+            warn!("{warning}");
+        }
+        let running = self.relay.shared().generation();
+        let mut settings = loaded.settings;
+        let fixed = reload::keep_fixed(&mut settings, &running.settings);
+        // Before the files are read, so that no change is missed in between.
+        self.watcher.set(watched(&self.source, &settings)).await;
+        let generation = load(running.number + 1, settings, &self.metrics).await?;
+        self.logging.change(&generation.settings.log)?;
+        self.monitoring.apply(generation.settings.monitoring.as_ref()).map_err(all)?;
+        let number = generation.number;
+        self.relay.reload(generation).map_err(all)?;
+        Ok((number, fixed))
+    }
+
+    /// Closes the door, waits for the streams, ends. A second signal ends the wait.
+    async fn stop(mut self, by: &str) -> Result<()> {
+        let patience = self.relay.shared().generation().settings.stream.drain_timeout;
+        self.relay.close().await;
+        let streams = self.relay.open_streams();
+        info!(by, streams, "stopping: no new viewers; waiting for streams to end");
+        systemd::stopping(streams);
+        if !self.drain(patience).await {
+            warn!(streams = self.relay.open_streams(), "ending streams that still run");
+        }
+        self.relay.end().await;
+        drop(self.pid_file.take());
+        self.tasks.stop();
+        let _ended = self.tasks.ended_within(END).await;
+        info!("stopped");
+        Ok(())
+    }
+
+    async fn drain(&mut self, patience: Duration) -> bool {
+        let drained = self.relay.drained_within(patience);
+        tokio::pin!(drained);
+        loop {
+            tokio::select! {
+                ended = &mut drained => return ended,
+                wish = self.signals.next() => if let Wish::Stop(_) = wish { return false },
+                () = self.watchdog.due() => systemd::alive(),
+            }
+        }
+    }
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Wish::Stop("SIGINT"),
+            _ = self.hangup.recv() => Wish::Reload("SIGHUP".to_owned()),
+        }
+    }
+}
+
+/// The next order; none ever comes where there is no command socket.
+async fn next_order(orders: &mut Option<mpsc::Receiver<Order>>) -> Order {
+    match orders {
+        Some(orders) => match orders.recv().await {
+            Some(order) => order,
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// Every file whose change makes another generation.
+fn watched(source: &Source, settings: &Settings) -> Vec<PathBuf> {
+    let mut files = settings.files();
+    files.push(source.file().to_owned());
+    files
+}
+
+/// Reads what `settings` names, off the threads that serve streams.
+async fn load(number: u64, settings: Settings, metrics: &Arc<Metrics>) -> Result<Generation> {
+    let metrics = Arc::clone(metrics);
+    Ok(spawn_blocking(move || Generation::load(number, settings, &metrics)).await??)
+}
+
+/// Several errors as one, each on a line of its own.
+fn all<E: Display>(errors: Vec<E>) -> anyhow::Error {
+    anyhow!(errors.iter().map(E::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+fn names(files: &[PathBuf]) -> String {
+    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+}
