@@ -173,10 +173,12 @@ def _password(session):
 
 
 def empty(world):
-    """Removes everything, as an operator does who deletes Zuul's state; sessions stay."""
+    """Removes every build and component, as an operator does who deletes Zuul's state; sessions stay."""
     here = worlds[world]
-    for kind in here.kazoo.get_children("/zuul"):
-        here.kazoo.delete(f"/zuul/{kind}", recursive=True)
+    here.kazoo.delete("/zuul/executor", recursive=True)
+    for kind in here.kazoo.get_children("/zuul/components"):
+        for name in here.kazoo.get_children(f"/zuul/components/{kind}"):
+            here.kazoo.delete(f"/zuul/components/{kind}/{name}")
 
 
 def churn(world, prefix, changes, a_second):
