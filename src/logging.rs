@@ -44,9 +44,8 @@ impl Logging {
         let (filter, handle) = reload::Layer::new(filter(settings)?);
         let lines = match settings.format {
             LogFormat::Text => fmt::layer().with_writer(io::stderr).with_ansi(false).boxed(),
-            LogFormat::Json => {
-                fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(io::stderr).boxed()
-            }
+            // Not flattened: a record's `target` is another thing than the event's.
+            LogFormat::Json => fmt::layer().json().with_span_list(false).with_writer(io::stderr).boxed(),
         };
         tracing_subscriber::registry().with(filter).with(lines).try_init()?;
         Ok(Self { filter: handle })

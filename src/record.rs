@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::info;
 
@@ -62,6 +63,8 @@ struct Ended {
     label: &'static str,
     blame: Blame,
     why: Option<String>,
+    /// How long the stream lasted.
+    after: Duration,
 }
 
 impl Record {
@@ -105,13 +108,14 @@ impl Record {
         self.way.tried = reached.tried;
     }
 
-    /// Notes how it ended. Without this call, the record says that the relay stopped.
+    /// Notes how it ended, and that it ended now. Without this call, the record says that the relay stopped.
     pub fn ended(&mut self, result: &Result<Ending, Fault>) {
-        self.ended = Some(match result {
-            Ok(Ending::Complete) => Ended { label: "complete", blame: Blame::Nobody, why: None },
-            Ok(Ending::Refused(text)) => Ended { label: "refused", blame: Blame::Nobody, why: Some(text.clone()) },
-            Err(fault) => Ended { label: fault.label(), blame: fault.blame(), why: Some(fault.to_string()) },
-        });
+        let (label, blame, why) = match result {
+            Ok(Ending::Complete) => ("complete", Blame::Nobody, None),
+            Ok(Ending::Refused(text)) => ("refused", Blame::Nobody, Some(text.clone())),
+            Err(fault) => (fault.label(), fault.blame(), Some(fault.to_string())),
+        };
+        self.ended = Some(Ended { label, blame, why, after: self.meter.elapsed() });
     }
 
     fn count(&self, ended: &Ended) {
@@ -142,7 +146,7 @@ impl Record {
             kind = self.way.kind,
             tried = self.way.tried,
             bytes = self.meter.bytes(),
-            seconds = self.meter.elapsed().as_secs_f64(),
+            seconds = ended.after.as_secs_f64(),
             first_byte_seconds = self.meter.first_byte().map(|after| after.as_secs_f64()),
             ending = ended.label,
             blame = ended.blame.as_str(),
@@ -154,13 +158,12 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let stopped = || Ended {
-            label: Fault::Stopping.label(),
-            blame: Fault::Stopping.blame(),
-            why: Some(Fault::Stopping.to_string()),
-        };
-        let ended = self.ended.take().unwrap_or_else(stopped);
-        self.count(&ended);
-        self.write(&ended);
+        if self.ended.is_none() {
+            self.ended(&Err(Fault::Stopping));
+        }
+        if let Some(ended) = self.ended.take() {
+            self.count(&ended);
+            self.write(&ended);
+        }
     }
 }

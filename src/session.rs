@@ -46,35 +46,33 @@ enum Way {
 pub async fn serve(shared: Arc<Shared>, incoming: Incoming) {
     let mut record = Record::open(Arc::clone(&shared.metrics), &incoming.config.settings.name, incoming.peer);
     let request_timeout = incoming.config.settings.request_timeout;
-    let result = match incoming.greet().await {
+    match incoming.greet().await {
         Ok(viewer) => converse(&shared, viewer, request_timeout, &mut record).await,
-        Err(fault) => Err(fault),
-    };
-    if let Err(fault) = &result {
-        log(fault);
+        Err(fault) => end(&Err(fault), &mut record),
     }
-    record.ended(&result);
 }
 
 /// Answers a viewer, and takes leave of it in an orderly way whatever the answer was.
-async fn converse(
-    shared: &Shared,
-    mut viewer: Viewer,
-    request_timeout: Duration,
-    record: &mut Record,
-) -> Result<Ending, Fault> {
+async fn converse(shared: &Shared, mut viewer: Viewer, request_timeout: Duration, record: &mut Record) {
     let subject = viewer.identity.as_ref().map(|identity| identity.subject.as_str());
     record.greeted(viewer.peer, viewer.server_name.as_deref(), subject);
     let result = answer(shared, &mut viewer, request_timeout, record).await;
+    // Now, not after the leave: a viewer that takes its time to close is no longer stream, and no fault.
+    end(&result, record);
     let farewell = match &result {
         Ok(Ending::Complete) => None,
         Ok(Ending::Refused(text)) => Some(text.as_str()),
-        Err(Fault::ViewerLeft | Fault::ViewerStalled(_)) => return result,
+        Err(Fault::ViewerLeft | Fault::ViewerStalled(_)) => return,
         Err(fault) => fault.reply(),
     };
-    // What went wrong before is the record's; that the viewer did not wait for our last words is not.
     let _left_early = take_leave(&mut viewer.transport, farewell).await;
-    result
+}
+
+fn end(result: &Result<Ending, Fault>, record: &mut Record) {
+    if let Err(fault) = result {
+        log(fault);
+    }
+    record.ended(result);
 }
 
 async fn take_leave(viewer: &mut Transport, farewell: Option<&str>) -> Result<(), Fault> {

@@ -1,0 +1,16 @@
+//! The program as an operator meets it: real processes, a registry in a file, scripted executors on loopback. It needs
+//! neither ZooKeeper nor Zuul; `tests/drop_in` has the parts that do.
+
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a part that does not work ends the test"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod records;
+mod site;
