@@ -23,6 +23,7 @@ use crate::config::settings::{
     TlsVersion, Upstream,
 };
 use crate::generation::Generation;
+use crate::keyring::Keyring;
 use crate::listener::Passed;
 use crate::metrics::Metrics;
 use crate::names::{BuildId, Hostname, Zone};
@@ -195,10 +196,10 @@ fn settings(zone: &str, listener: Listener, upstream: Upstream, registry: &Path)
 
 fn start(settings: Settings) -> Result<Relay> {
     let metrics = Metrics::new();
-    let generation = Generation::load(1, settings, &metrics)?;
+    let generation = Generation::load(1, settings, &Keyring::default(), &metrics)?;
     let mut relay =
-        Relay::start(generation, Passed::default(), Arc::clone(&metrics)).map_err(|errors| anyhow!("{errors:?}"))?;
-    relay.announce();
+        Relay::bind(generation, Passed::default(), Arc::clone(&metrics)).map_err(|errors| anyhow!("{errors:?}"))?;
+    relay.serve();
     Ok(relay)
 }
 

@@ -10,6 +10,7 @@ use anyhow::Result;
 
 use crate::config::settings::Settings;
 use crate::generation::Generation;
+use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::names::{BuildId, Zone};
 use crate::policy::{Explained, Failure, Request};
@@ -55,7 +56,7 @@ impl Explanation {
     /// Explains `uuid` as a relay with `settings` would decide, on a registry opened for this and closed after it.
     pub async fn of(uuid: &BuildId, settings: Settings) -> Result<Self> {
         let (metrics, tasks) = (Metrics::new(), Tasks::new());
-        let generation = Generation::load(1, settings, &metrics)?;
+        let generation = Generation::load(1, settings, &Keyring::default(), &metrics)?;
         let registry = generation.open_registry(&metrics, &tasks);
         let explanation = explain(&generation, &registry, uuid.clone()).await?;
         tasks.stop();

@@ -2,11 +2,12 @@
 //! changed: a stream keeps the one it was decided by, and the next stream sees the next.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::config::settings::{self, Settings};
+use crate::keyring::Keyring;
 use crate::listener;
 use crate::metrics::Metrics;
 use crate::policy::{self, Policy};
@@ -48,11 +49,12 @@ pub enum LoadError {
 
 impl Generation {
     /// Reads every file that `settings` names. Reports all that is wrong.
-    pub fn load(number: u64, settings: Settings, metrics: &Metrics) -> Result<Self, LoadErrors> {
+    pub fn load(number: u64, settings: Settings, keyring: &Keyring, metrics: &Metrics) -> Result<Self, LoadErrors> {
         let mut errors = Vec::new();
-        let listeners = load_listeners(&settings.listeners, &mut errors);
-        let upstream_tls = load_client(settings.upstream.tls.as_ref(), &mut errors);
-        let zookeeper_tls = load_client(settings.registry.tls(), &mut errors);
+        let read = |path: &Path| keyring.read(path);
+        let listeners = load_listeners(&settings.listeners, &read, &mut errors);
+        let upstream_tls = load_client(settings.upstream.tls.as_ref(), &read, &mut errors);
+        let zookeeper_tls = load_client(settings.registry.tls(), &read, &mut errors);
         let place = policy::Place { zone: settings.zone.clone(), hostname: settings.hostname.clone() };
         match Policy::load(&settings.policy, place, metrics.policy.clone()) {
             Ok(policy) if errors.is_empty() => {
@@ -89,10 +91,14 @@ impl Generation {
     }
 }
 
-fn load_listeners(wanted: &[settings::Listener], errors: &mut Vec<LoadError>) -> Vec<Arc<listener::Config>> {
+fn load_listeners(
+    wanted: &[settings::Listener],
+    read: &tls::ReadFile<'_>,
+    errors: &mut Vec<LoadError>,
+) -> Vec<Arc<listener::Config>> {
     let mut listeners = Vec::new();
     for listener in wanted {
-        match listener.tls.as_ref().map(tls::Server::load).transpose() {
+        match listener.tls.as_ref().map(|tls| tls::Server::load_from(tls, read)).transpose() {
             Ok(tls) => listeners.push(Arc::new(listener::Config { settings: listener.clone(), tls })),
             Err(broken) => errors.extend(broken.into_iter().map(LoadError::from)),
         }
@@ -100,17 +106,22 @@ fn load_listeners(wanted: &[settings::Listener], errors: &mut Vec<LoadError>) ->
     listeners
 }
 
-fn load_client(wanted: Option<&settings::ClientTls>, errors: &mut Vec<LoadError>) -> Option<tls::Client> {
-    wanted.map(tls::Client::load)?.map_err(|broken| errors.extend(broken.into_iter().map(LoadError::from))).ok()
+fn load_client(
+    wanted: Option<&settings::ClientTls>,
+    read: &tls::ReadFile<'_>,
+    errors: &mut Vec<LoadError>,
+) -> Option<tls::Client> {
+    wanted
+        .map(|tls| tls::Client::load_from(tls, read))?
+        .map_err(|broken| errors.extend(broken.into_iter().map(LoadError::from)))
+        .ok()
 }
 
 impl fmt::Display for LoadErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, error) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("; ")?;
-            }
-            write!(f, "{error}")?;
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{error}")?;
         }
         Ok(())
     }

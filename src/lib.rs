@@ -6,6 +6,9 @@
 //! listener → request → registry → policy → upstream → stream → record
 //! ```
 //!
+//! What runs is nested: a [`service`] is a process's relay with its signals and files, a [`relay`] has sockets and
+//! streams, [`shared`] is what its streams use, and a [`generation`] in it is what decides about the next one.
+//!
 //! Beside the path stand what it is made from ([`config`], [`generation`]), what keeps it alive ([`relay`],
 //! [`service`], [`watch`], [`command`]), and what shows it ([`monitoring`], [`metrics`], [`explain`]).
 
@@ -16,6 +19,7 @@ pub mod demo;
 pub mod explain;
 pub mod fault;
 pub mod generation;
+pub mod keyring;
 pub mod listener;
 pub mod logging;
 pub mod metrics;

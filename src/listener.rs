@@ -70,13 +70,16 @@ struct Socket {
     closed: CancellationToken,
 }
 
-/// How the open sockets become the wanted ones.
-struct Plan {
+/// How the open sockets become the wanted ones. Everything new is bound, and nothing has changed yet.
+#[derive(Debug)]
+#[must_use = "dropping it gives the new sockets up"]
+pub struct Plan {
     steps: Vec<Step>,
     leaving: Vec<Arc<Socket>>,
 }
 
 /// What becomes of one wanted listener.
+#[derive(Debug)]
 enum Step {
     Keep(Arc<Socket>, Arc<Config>),
     Add(Arc<Socket>),
@@ -93,26 +96,22 @@ impl Listeners {
         Self { passed, ..self }
     }
 
-    /// Makes the open sockets those of `wanted`. Needs tokio's runtime.
+    /// Carries out `plan`, which cannot fail. Sockets no longer wanted are closed once the new ones are served.
     ///
-    /// A socket is kept where name and address, or the address alone, are still wanted; others are bound, and only then
-    /// those no longer wanted are closed. `handler` gets every connection of the sockets added here and must not wait;
-    /// kept ones stay with the handler that they were added with, so it should look the generation up itself.
-    ///
-    /// # Errors
-    /// One [`BindError`] for each listener that cannot be bound. Nothing has changed then.
-    pub fn apply<H>(&mut self, wanted: Vec<Arc<Config>>, handler: H) -> Result<Applied, Vec<BindError>>
+    /// `handler` gets every connection of the sockets added here and must not wait; kept ones stay with the handler
+    /// that they were added with, so it should look the generation up itself.
+    pub fn apply<H>(&mut self, plan: Plan, handler: H) -> Applied
     where
         H: Fn(Incoming) + Clone + Send + Sync + 'static,
     {
-        let Plan { steps, leaving } = self.plan(wanted)?;
+        let Plan { steps, leaving } = plan;
         let mut applied = Applied::default();
         self.sockets = steps.into_iter().map(|step| self.take(step, &handler, &mut applied)).collect();
         for socket in leaving {
             applied.removed.push(socket.name());
             socket.close();
         }
-        Ok(applied)
+        applied
     }
 
     /// Every listener's name with the address it is bound to, in the order of the configuration.
@@ -127,8 +126,12 @@ impl Listeners {
         }
     }
 
-    /// Binds what is missing, without touching what is there.
-    fn plan(&self, wanted: Vec<Arc<Config>>) -> Result<Plan, Vec<BindError>> {
+    /// Binds what is missing to make the open sockets those of `wanted`, without touching what is there. A socket is
+    /// kept where name and address, or the address alone, are still wanted. Needs tokio's runtime.
+    ///
+    /// # Errors
+    /// One [`BindError`] for each listener that cannot be bound.
+    pub fn plan(&self, wanted: Vec<Arc<Config>>) -> Result<Plan, Vec<BindError>> {
         let mut leaving = self.sockets.clone();
         let kept = keep(&wanted, &mut leaving);
         let mut errors = Vec::new();
@@ -188,6 +191,17 @@ impl Listeners {
         self.tasks.spawn_until_stopped(info_span!("accept", %address), async move {
             let _unless_closed = closed.run_until_cancelled(accepting).await;
         });
+    }
+}
+
+impl Plan {
+    /// Every wanted listener's name with the address it is, or will be, served on.
+    pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        let address = |step: &Step| match step {
+            Step::Keep(socket, config) => (config.settings.name.clone(), socket.bound.address),
+            Step::Add(socket) => (socket.name(), socket.bound.address),
+        };
+        self.steps.iter().map(address).collect()
     }
 }
 

@@ -38,11 +38,13 @@ fn run(source: &Source, passed: Passed) -> Result<Exit> {
     let loaded = source.load()?;
     let logging = Logging::start(&loaded.settings.log)?;
     let runtime = runtime(loaded.settings.process.workers)?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let service = Service::start(source.clone(), loaded, passed, logging).await?;
         service.run().await
-    })?;
-    Ok(Exit::Done)
+    });
+    // A look-up of a name may hang in the C library for minutes; nobody waits for what it finds.
+    runtime.shutdown_background();
+    ended.map(|()| Exit::Done)
 }
 
 /// Prints what would be decided for a build.

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tracing::{debug, debug_span};
 
 use crate::config::settings;
-use crate::listener::{Applied, BindError, Config, Incoming, Listeners};
+use crate::listener::{BindError, Config, Incoming, Listeners, Plan};
 use crate::metrics::Metrics;
 use crate::registry::{Freshness, State};
 use crate::tasks::Tasks;
@@ -67,17 +67,22 @@ impl Monitoring {
         Self { listeners, router: router(Sources { health, metrics }), tasks }
     }
 
-    /// Opens, moves or closes the port. One that stays where it is goes on untouched.
+    /// Binds the port where `wanted` has it. One that stays where it is goes on untouched, and nothing changes yet.
     ///
     /// # Errors
-    /// [`BindError`] when the new address cannot be bound; the port is then still open where it was.
-    pub fn apply(&mut self, wanted: Option<&settings::Monitoring>) -> Result<Applied, Vec<BindError>> {
+    /// [`BindError`] when the new address cannot be bound.
+    pub fn plan(&self, wanted: Option<&settings::Monitoring>) -> Result<Plan, Vec<BindError>> {
         let wanted = wanted.map(|wanted| Arc::new(Config { settings: listener(wanted.address), tls: None }));
+        self.listeners.plan(wanted.into_iter().collect())
+    }
+
+    /// Opens, moves or closes the port as planned. It cannot fail.
+    pub fn apply(&mut self, plan: Plan) {
         let (router, tasks) = (self.router.clone(), self.tasks.clone());
-        self.listeners.apply(wanted.into_iter().collect(), move |incoming| {
+        self.listeners.apply(plan, move |incoming| {
             let span = debug_span!("monitoring", peer = %incoming.peer);
             tasks.spawn_until_stopped(span, serve(incoming, router.clone()));
-        })
+        });
     }
 
     /// Where the port is bound; `None` while it is closed.

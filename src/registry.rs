@@ -132,6 +132,8 @@ impl Registry {
             None => return Ok(known),
         };
         match asked {
+            // An entry that can no longer be made sense of is no "did not start yet".
+            Err(malformed @ Unavailable::Malformed { .. }) => Err(malformed),
             Err(_away) if known.is_some() => Ok(known),
             answer => answer,
         }

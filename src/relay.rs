@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tracing::{info, info_span};
+use tracing::{debug, info, info_span};
 
 use crate::config::settings::{self, Settings};
 use crate::generation::Generation;
-use crate::listener::{Applied, BindError, Incoming, Listeners, Passed};
+use crate::listener::{Applied, BindError, Incoming, Listeners, Passed, Plan};
 use crate::metrics::Metrics;
 use crate::monitoring::{Health, Probe};
-use crate::names::Hostname;
 use crate::registry::{Announcement, Registration, State};
 use crate::session;
 use crate::shared::Shared;
@@ -23,11 +22,16 @@ use crate::upstream::Itself;
 /// Longest wait for ZooKeeper to remove the relay's announcement.
 const WITHDRAWAL: Duration = Duration::from_secs(5);
 
+/// Longest wait for tasks that were told to end.
+const END: Duration = Duration::from_secs(5);
+
 /// One running relay.
 #[derive(Debug)]
 pub struct Relay {
     shared: Arc<Shared>,
     listeners: Listeners,
+    /// Sockets on which nobody is accepted yet.
+    bound: Option<Plan>,
     registration: Option<Registration>,
     state: watch::Sender<State>,
     streams: Tasks,
@@ -35,24 +39,27 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Binds every listener of `generation` and begins to read the registry. Viewers are served from here on; the
-    /// rest of the system hears of the relay by [`Relay::announce`].
-    pub fn start(generation: Generation, passed: Passed, metrics: Arc<Metrics>) -> Result<Self, Vec<BindError>> {
+    /// Binds every listener of `generation` and begins to read the registry. Viewers wait until [`Relay::serve`].
+    pub fn bind(generation: Generation, passed: Passed, metrics: Arc<Metrics>) -> Result<Self, Vec<BindError>> {
         let (streams, services) = (Tasks::new(), Tasks::new());
+        let listeners = Listeners::new(metrics.listeners.clone(), services.clone()).with_passed(passed);
+        let bound = Some(listeners.plan(generation.listeners.clone())?);
         let shared = Arc::new(Shared::new(generation, metrics, &services));
-        let listeners = Listeners::new(shared.metrics.listeners.clone(), services.clone()).with_passed(passed);
-        let mut relay = Self {
-            shared,
-            listeners,
-            registration: None,
-            state: watch::Sender::new(State::Initializing),
-            streams,
-            services,
-        };
-        let generation = relay.shared.generation();
-        relay.listen(&generation)?;
-        relay.recognize_itself();
-        Ok(relay)
+        let state = watch::Sender::new(State::Initializing);
+        Ok(Self { shared, listeners, bound, registration: None, state, streams, services })
+    }
+
+    /// Accepts viewers, registers the relay as a gateway if it is configured to be one, and says that it runs.
+    pub fn serve(&mut self) {
+        let generation = self.shared.generation();
+        if let Some(announcement) = self.bound.as_ref().and_then(|bound| announcement(&generation.settings, bound)) {
+            self.registration = Registration::start(&self.shared.registry, announcement, &self.services);
+        }
+        if let Some(bound) = self.bound.take() {
+            self.shared.publish(generation, self.itself(&bound));
+            self.listen(bound);
+        }
+        self.become_state(State::Running);
     }
 
     /// What the relay's streams share.
@@ -71,16 +78,6 @@ impl Relay {
         self.listeners.addresses()
     }
 
-    /// Registers the relay as a gateway, if it is configured to, and says that it runs.
-    pub fn announce(&mut self) {
-        let generation = self.shared.generation();
-        if let Some(announcement) = announcement(&generation.settings, &self.addresses()) {
-            self.registration = Registration::start(&self.shared.registry, announcement, &self.services);
-            self.recognize_itself();
-        }
-        self.become_state(State::Running);
-    }
-
     /// Says `state` to the registry and to whoever watches health.
     pub fn become_state(&mut self, state: State) {
         self.state.send_replace(state);
@@ -90,12 +87,19 @@ impl Relay {
         info!(state = state.as_str(), "state changed");
     }
 
-    /// Puts `generation` in place of the one that serves. Nothing changes if a socket cannot be bound.
-    pub fn reload(&mut self, generation: Generation) -> Result<Applied, Vec<BindError>> {
-        let applied = self.listen(&generation)?;
-        self.shared.publish(generation);
-        self.recognize_itself();
-        Ok(applied)
+    /// Binds what `generation` needs beyond what is bound. Nothing changes by it, whatever comes of it.
+    pub fn plan(&self, generation: &Generation) -> Result<Plan, Vec<BindError>> {
+        self.listeners.plan(generation.listeners.clone())
+    }
+
+    /// Puts `generation` in place of the one that serves, on the sockets of `plan`. It cannot fail.
+    pub fn adopt(&mut self, generation: Generation, plan: Plan) {
+        let announced = announcement(&generation.settings, &plan);
+        self.shared.publish(Arc::new(generation), self.itself(&plan));
+        self.listen(plan);
+        if let (Some(registration), Some(announcement)) = (&self.registration, announced) {
+            registration.announce(announcement);
+        }
     }
 
     /// Takes no more viewers, and is gone from the registry when this returns. Streams go on.
@@ -121,36 +125,35 @@ impl Relay {
     pub async fn end(self) {
         self.streams.stop();
         self.services.stop();
-        let _streams_ended = self.streams.ended_within(WITHDRAWAL).await;
-        let _services_ended = self.services.ended_within(WITHDRAWAL).await;
+        let _streams_ended = self.streams.ended_within(END).await;
+        let _services_ended = self.services.ended_within(END).await;
     }
 
-    fn listen(&mut self, generation: &Generation) -> Result<Applied, Vec<BindError>> {
+    fn listen(&mut self, plan: Plan) {
         let (shared, streams) = (Arc::clone(&self.shared), self.streams.clone());
         let accept = move |incoming: Incoming| {
-            let span = info_span!("stream", viewer = %incoming.peer);
+            let span = info_span!("stream", peer = %incoming.peer);
             streams.spawn_until_stopped(span, session::serve(Arc::clone(&shared), incoming));
         };
-        self.listeners.apply(generation.listeners.clone(), accept)
+        let Applied { added, removed, kept } = self.listeners.apply(plan, accept);
+        debug!(?added, ?removed, ?kept, "listeners applied");
     }
 
-    fn recognize_itself(&self) {
-        let generation = self.shared.generation();
-        let hostname = &generation.settings.hostname;
-        let addresses = self.addresses();
-        let mut names: Vec<(Hostname, u16)> =
-            addresses.iter().map(|(_, address)| (hostname.clone(), address.port())).collect();
-        names.extend(generation.settings.registration.public_port.map(|port| (hostname.clone(), port)));
-        self.shared.recognize(Itself {
+    /// Everything by which a target turns out to be this relay, once it serves on `plan`.
+    fn itself(&self, plan: &Plan) -> Itself {
+        let settings = &self.shared.generation().settings;
+        let listening: Vec<SocketAddr> = plan.addresses().into_iter().map(|(_, address)| address).collect();
+        let ports = listening.iter().map(SocketAddr::port).chain(settings.registration.public_port);
+        Itself {
             entries: self.registration.as_ref().map(Registration::own_names).unwrap_or_default(),
-            names,
-            listening: addresses.into_iter().map(|(_, address)| address).collect(),
-        });
+            names: ports.map(|port| (settings.hostname.clone(), port)).collect(),
+            listening,
+        }
     }
 }
 
 /// What others are told of the relay; `None` where they are told nothing.
-fn announcement(settings: &Settings, addresses: &[(String, SocketAddr)]) -> Option<Announcement> {
+fn announcement(settings: &Settings, plan: &Plan) -> Option<Announcement> {
     let registration = &settings.registration;
     if !registration.enabled {
         return None;
@@ -158,11 +161,11 @@ fn announcement(settings: &Settings, addresses: &[(String, SocketAddr)]) -> Opti
     let named =
         |listener: &&settings::Listener| registration.listener.as_ref().is_none_or(|name| *name == listener.name);
     let listener = settings.listeners.iter().find(named)?;
-    let bound = addresses.iter().find(|(name, _)| *name == listener.name).map(|(_, address)| address.port())?;
+    let (_, bound) = plan.addresses().into_iter().find(|(name, _)| *name == listener.name)?;
     Some(Announcement {
         hostname: settings.hostname.clone(),
         zone: settings.zone.clone(),
-        public_port: registration.public_port.unwrap_or(bound),
+        public_port: registration.public_port.unwrap_or_else(|| bound.port()),
         use_ssl: listener.tls.is_some(),
     })
 }

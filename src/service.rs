@@ -10,16 +10,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::command::{Command, Order};
 use crate::config::Source;
 use crate::config::settings::Settings;
 use crate::generation::Generation;
+use crate::keyring::Keyring;
 use crate::logging::Logging;
 use crate::metrics::{self, Metrics};
 use crate::monitoring::Monitoring;
@@ -29,6 +31,12 @@ use crate::relay::Relay;
 use crate::tasks::Tasks;
 use crate::watch::Watcher;
 
+/// Longest time that reading a new generation may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What commands other than `stop` are told after the first one.
+const STOPPING: &str = "the relay is stopping";
+
 /// Longest wait for tasks that have nothing left to do.
 const END: Duration = Duration::from_secs(5);
 
@@ -36,6 +44,7 @@ const END: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Service {
     source: Source,
+    keyring: Arc<Keyring>,
     relay: Relay,
     monitoring: Monitoring,
     pid_file: Option<PidFile>,
@@ -44,8 +53,18 @@ pub struct Service {
     watcher: Watcher,
     orders: Option<mpsc::Receiver<Order>>,
     signals: Signals,
+    /// A signal that came while something else was done.
+    deferred: Option<Wish>,
     watchdog: systemd::Watchdog,
     tasks: Tasks,
+}
+
+/// The next generation in the making. It changes nothing but what is watched.
+struct Next<'a> {
+    source: &'a Source,
+    running: &'a Generation,
+    keyring: &'a Arc<Keyring>,
+    metrics: &'a Arc<Metrics>,
 }
 
 #[derive(Debug)]
@@ -56,6 +75,7 @@ struct Signals {
 }
 
 /// What somebody outside wants.
+#[derive(Debug)]
 enum Wish {
     Stop(&'static str),
     Reload(String),
@@ -85,6 +105,9 @@ impl Service {
     }
 
     async fn next_wish(&mut self) -> Wish {
+        if let Some(wish) = self.deferred.take() {
+            return wish;
+        }
         tokio::select! {
             signal = self.signals.next() => signal,
             order = next_order(&mut self.orders) => Wish::Obey(order),
@@ -126,21 +149,24 @@ impl Service {
 
     /// The number of the new generation, and the keys that kept their old value.
     async fn try_reload(&mut self) -> Result<(u64, Vec<&'static str>)> {
-        let source = self.source.clone();
-        let loaded = spawn_blocking(move || source.load()).await??;
-        for warning in &loaded.warnings {
-            warn!("{warning}");
-        }
         let running = self.relay.shared().generation();
-        let mut settings = loaded.settings;
-        let fixed = reload::keep_fixed(&mut settings, &running.settings);
-        // Before the files are read, so that no change is missed in between.
-        self.watcher.set(watched(&self.source, &settings)).await;
-        let generation = load(running.number + 1, settings, &self.metrics).await?;
+        let next = Next { source: &self.source, running: &running, keyring: &self.keyring, metrics: &self.metrics };
+        let loading = timeout(PATIENCE, next.load(&self.watcher));
+        tokio::pin!(loading);
+        let (generation, fixed) = loop {
+            tokio::select! {
+                loaded = &mut loading => break loaded.context("a file could not be read in time")??,
+                wish = self.signals.next() => self.deferred = Some(wish),
+                () = self.watchdog.due() => systemd::alive(),
+            }
+        };
+        // All that can fail comes before all that changes something.
+        let port = self.monitoring.plan(generation.settings.monitoring.as_ref()).map_err(all)?;
+        let plan = self.relay.plan(&generation).map_err(all)?;
         self.logging.change(&generation.settings.log)?;
-        self.monitoring.apply(generation.settings.monitoring.as_ref()).map_err(all)?;
+        self.monitoring.apply(port);
         let number = generation.number;
-        self.relay.reload(generation).map_err(all)?;
+        self.relay.adopt(generation, plan);
         Ok((number, fixed))
     }
 
@@ -168,10 +194,33 @@ impl Service {
         loop {
             tokio::select! {
                 ended = &mut drained => return ended,
-                wish = self.signals.next() => if let Wish::Stop(_) = wish { return false },
+                Wish::Stop(_) = self.signals.next() => return false,
+                order = next_order(&mut self.orders) => {
+                    let stop = order.command == Command::Stop;
+                    let _unheard = order.answer.send(if stop { Ok(()) } else { Err(vec![STOPPING.to_owned()]) });
+                    if stop {
+                        return false;
+                    }
+                }
                 () = self.watchdog.due() => systemd::alive(),
             }
         }
+    }
+}
+
+impl Next<'_> {
+    async fn load(&self, watcher: &Watcher) -> Result<(Generation, Vec<&'static str>)> {
+        let source = self.source.clone();
+        let loaded = spawn_blocking(move || source.load()).await??;
+        for warning in &loaded.warnings {
+            warn!("{warning}");
+        }
+        let mut settings = loaded.settings;
+        let fixed = reload::keep_fixed(&mut settings, &self.running.settings);
+        // Before the files are read, so that no change is missed in between.
+        watcher.set(watched(self.source, &settings)).await;
+        let generation = load(self.running.number + 1, settings, self.keyring, self.metrics).await?;
+        Ok((generation, fixed))
     }
 }
 
@@ -212,9 +261,9 @@ fn watched(source: &Source, settings: &Settings) -> Vec<PathBuf> {
 }
 
 /// Reads what `settings` names, off the threads that serve streams.
-async fn load(number: u64, settings: Settings, metrics: &Arc<Metrics>) -> Result<Generation> {
-    let metrics = Arc::clone(metrics);
-    Ok(spawn_blocking(move || Generation::load(number, settings, &metrics)).await??)
+async fn load(number: u64, settings: Settings, keyring: &Arc<Keyring>, metrics: &Arc<Metrics>) -> Result<Generation> {
+    let (keyring, metrics) = (Arc::clone(keyring), Arc::clone(metrics));
+    Ok(spawn_blocking(move || Generation::load(number, settings, &keyring, &metrics)).await??)
 }
 
 /// Several errors as one, each on a line of its own.

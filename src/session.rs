@@ -9,7 +9,6 @@ use std::time::Duration;
 use tracing::{Level, debug, info, warn};
 
 use crate::fault::{Blame, Fault};
-use crate::generation::Generation;
 use crate::listener::{Incoming, Viewer};
 use crate::names::BuildId;
 use crate::policy::Request;
@@ -17,7 +16,7 @@ use crate::record::{Ending, Record};
 use crate::registry::Build;
 use crate::request::{self, Query};
 use crate::route::{Route, Target, TargetKind};
-use crate::shared::Shared;
+use crate::shared::{Deciding, Shared};
 use crate::stream;
 use crate::transport::Transport;
 use crate::upstream::{Reached, Silence, Unreached};
@@ -28,7 +27,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// One request on its way: what was asked, and what decides about it.
 struct Asked<'a> {
     shared: &'a Shared,
-    generation: Arc<Generation>,
+    deciding: Arc<Deciding>,
     query: Query,
     /// Spreads load among gateways that are equally good; the same for all that is asked about this request.
     seed: u64,
@@ -89,10 +88,10 @@ async fn answer(
     record: &mut Record,
 ) -> Result<Ending, Fault> {
     let query = request::read(&mut viewer.transport, request_timeout).await?;
-    let generation = shared.generation();
-    record.asked(&query, generation.number);
-    stream::tune(viewer.transport.tcp(), &generation.settings.stream);
-    let asked = Asked { shared, generation, query, seed: RandomState::new().hash_one(()) };
+    let deciding = shared.deciding();
+    record.asked(&query, deciding.generation.number);
+    stream::tune(viewer.transport.tcp(), &deciding.generation.settings.stream);
+    let asked = Asked { shared, deciding, query, seed: RandomState::new().hash_one(()) };
     match asked.find_way(viewer, record).await? {
         Way::Refused(text) => Ok(Ending::Refused(text)),
         Way::Reached(reached) => asked.follow(*reached, viewer, record).await,
@@ -131,7 +130,7 @@ impl Asked<'_> {
             identity: viewer.identity.as_deref(),
             seed: self.seed,
         };
-        self.generation.policy.route(&request).map_err(|failure| Fault::Policy(failure.to_string()))
+        self.deciding.generation.policy.route(&request).map_err(|failure| Fault::Policy(failure.to_string()))
     }
 
     async fn find_build(&self) -> Result<Option<Arc<Build>>, Fault> {
@@ -142,13 +141,13 @@ impl Asked<'_> {
     /// The outer error is a request that nobody can be asked, the inner one that nobody answered.
     async fn dial(&self, targets: &[Target]) -> Result<Result<Reached, Unreached>, Fault> {
         let build = self.build()?;
-        Ok(self.shared.dialler.reach(targets, build, &self.shared.how()).await)
+        Ok(self.shared.dialler.reach(targets, build, &self.deciding.how).await)
     }
 
     /// Carries the log. An upstream that ends without a byte may never have taken the request: then the next target
     /// is asked, of which there are finitely many.
     async fn follow(&self, mut reached: Reached, viewer: &mut Viewer, record: &mut Record) -> Result<Ending, Fault> {
-        let settings = &self.generation.settings.stream;
+        let settings = &self.deciding.generation.settings.stream;
         loop {
             record.reached(&reached);
             stream::tune(reached.transport.tcp(), settings);
@@ -163,7 +162,7 @@ impl Asked<'_> {
                     return other.map(|()| Ending::Complete);
                 }
             };
-            match self.shared.dialler.after_silence(reached, end, self.build()?, &self.shared.how()).await? {
+            match self.shared.dialler.after_silence(reached, end, self.build()?, &self.deciding.how).await? {
                 Silence::EmptyLog => return Ok(Ending::Complete),
                 Silence::Instead(next) => reached = *next,
             }

@@ -1,5 +1,5 @@
 //! What all streams of one relay use. Each part can be shared as it is; this file only keeps them together, and
-//! publishes a new generation whole.
+//! publishes whole what decides about the next stream.
 
 use std::sync::Arc;
 
@@ -26,8 +26,16 @@ pub struct Shared {
     pub dialler: Dialler,
     /// Pipes for bulk transfers.
     pub pipes: Pipes,
-    generation: ArcSwap<Generation>,
-    how: ArcSwap<How>,
+    deciding: ArcSwap<Deciding>,
+}
+
+/// What decides about one stream, from its request to its end.
+#[derive(Debug)]
+pub struct Deciding {
+    /// Configuration, policy, certificates.
+    pub generation: Arc<Generation>,
+    /// How that generation's targets are dialled, and which of them would be this relay.
+    pub how: How,
 }
 
 impl Shared {
@@ -38,39 +46,37 @@ impl Shared {
             registry: generation.open_registry(&metrics, services),
             dialler: Dialler::new(metrics.upstream.clone()),
             pipes: Pipes::new(PIPES),
-            how: ArcSwap::from_pointee(how(&generation, Itself::default())),
-            generation: ArcSwap::from_pointee(generation),
+            deciding: ArcSwap::from_pointee(Deciding::new(Arc::new(generation), Itself::default())),
             metrics,
         }
     }
 
+    /// What decides about the next stream.
+    pub fn deciding(&self) -> Arc<Deciding> {
+        self.deciding.load_full()
+    }
+
     /// The generation that decides about the next stream.
     pub fn generation(&self) -> Arc<Generation> {
-        self.generation.load_full()
+        Arc::clone(&self.deciding.load().generation)
     }
 
-    /// How targets are dialled, and which of them would be this relay.
-    pub fn how(&self) -> Arc<How> {
-        self.how.load_full()
-    }
-
-    /// Lets `generation` decide from the next stream on. Streams that run keep theirs.
-    pub fn publish(&self, generation: Generation) {
+    /// Lets `generation` decide from the next stream on, which never dials what `itself` recognizes. Streams that run
+    /// keep what decided about them.
+    pub fn publish(&self, generation: Arc<Generation>, itself: Itself) {
         measure(&generation, &self.metrics);
         if let Some(tls) = &generation.zookeeper_tls {
             self.registry.replace_tls(tls.clone());
         }
-        self.generation.store(Arc::new(generation));
-    }
-
-    /// Never dials what `itself` recognizes; dials everything else as the present generation says.
-    pub fn recognize(&self, itself: Itself) {
-        self.how.store(Arc::new(how(&self.generation(), itself)));
+        self.deciding.store(Arc::new(Deciding::new(generation, itself)));
     }
 }
 
-fn how(generation: &Generation, itself: Itself) -> How {
-    How { settings: generation.settings.upstream.clone(), tls: generation.upstream_tls.clone(), itself }
+impl Deciding {
+    fn new(generation: Arc<Generation>, itself: Itself) -> Self {
+        let (settings, tls) = (generation.settings.upstream.clone(), generation.upstream_tls.clone());
+        Self { generation, how: How { settings, tls, itself } }
+    }
 }
 
 fn measure(generation: &Generation, metrics: &Metrics) {

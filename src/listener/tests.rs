@@ -45,7 +45,8 @@ impl Relay {
     fn apply(&mut self, wanted: Vec<settings::Listener>) -> Result<Applied, Vec<BindError>> {
         let wanted = wanted.into_iter().map(|settings| Arc::new(Config { settings, tls: None })).collect();
         let queue = self.queue.clone();
-        self.listeners.apply(wanted, move |incoming| queue.try_send(incoming).unwrap())
+        let plan = self.listeners.plan(wanted)?;
+        Ok(self.listeners.apply(plan, move |incoming| queue.try_send(incoming).unwrap()))
     }
 
     fn address(&self) -> SocketAddr {

@@ -24,7 +24,7 @@ impl Relay {
         let shown = Arc::clone(&health);
         let probe: Probe = Arc::new(move || *shown.lock().unwrap());
         let mut monitoring = Monitoring::new(probe, Arc::clone(&metrics), Tasks::new());
-        monitoring.apply(Some(&on("127.0.0.1:0"))).unwrap();
+        monitoring.move_to(Some(&on("127.0.0.1:0"))).unwrap();
         Self { monitoring, health, metrics }
     }
 
@@ -132,16 +132,24 @@ async fn clients_beyond_the_crowd_are_closed_and_counted() {
     assert_eq!(relay.metrics.listeners.turned_away.get_or_create(&turned).get(), 1);
 }
 
+impl Monitoring {
+    fn move_to(&mut self, wanted: Option<&settings::Monitoring>) -> Result<(), Vec<BindError>> {
+        let plan = self.plan(wanted)?;
+        self.apply(plan);
+        Ok(())
+    }
+}
+
 #[tokio::test]
 async fn a_reload_moves_the_port_or_leaves_it_or_closes_it() {
     let mut relay = Relay::start();
     let first = relay.monitoring.address().unwrap();
-    relay.monitoring.apply(Some(&on("127.0.0.1:0"))).unwrap();
+    relay.monitoring.move_to(Some(&on("127.0.0.1:0"))).unwrap();
     assert_eq!(relay.monitoring.address(), Some(first));
-    assert!(relay.monitoring.apply(Some(&on("192.0.2.1:0"))).is_err());
+    assert!(relay.monitoring.move_to(Some(&on("192.0.2.1:0"))).is_err());
     assert_eq!(relay.monitoring.address(), Some(first));
-    relay.monitoring.apply(Some(&on("[::1]:0"))).unwrap();
+    relay.monitoring.move_to(Some(&on("[::1]:0"))).unwrap();
     assert!(relay.get("/health/live").await.contains("200 OK"));
-    relay.monitoring.apply(None).unwrap();
+    relay.monitoring.move_to(None).unwrap();
     assert_eq!(relay.monitoring.address(), None);
 }

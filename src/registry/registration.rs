@@ -16,7 +16,7 @@ use crate::names::{Hostname, Zone};
 use crate::registry::Registry;
 use crate::registry::model::{Freshness, Snapshot, State};
 use crate::registry::zookeeper::library::{Acls, Client, CreateMode, CreateOptions, Error, SessionId};
-use crate::registry::zookeeper::{COMPONENTS, EXECUTOR, QUEUE_PARTS, ZooKeeper};
+use crate::registry::zookeeper::{COMPONENTS, EXECUTOR, QUEUE_PARTS};
 use crate::tasks::Tasks;
 
 /// What the relay says of itself, but for its state.
@@ -36,6 +36,8 @@ pub struct Announcement {
 #[derive(Debug)]
 pub struct Registration {
     wish: watch::Sender<Wish>,
+    announced: watch::Sender<Announcement>,
+    link: watch::Receiver<Option<Client>>,
     names: watch::Receiver<Names>,
 }
 
@@ -81,10 +83,29 @@ impl Registration {
         let zookeeper = registry.zookeeper.clone()?;
         let wish = watch::Sender::new(Wish::Show(State::Initializing));
         let names = watch::Sender::new(Names::default());
-        let registration = Self { names: names.subscribe(), wish };
-        let clerk = Clerk::new(registry.clone(), &zookeeper, announcement, (registration.wish.subscribe(), names));
+        let announced = watch::Sender::new(announcement);
+        let link = zookeeper.client();
+        let clerk = Clerk {
+            registry: registry.clone(),
+            announced: announced.subscribe(),
+            link: link.clone(),
+            changes: registry.changes(),
+            wish: wish.subscribe(),
+            names,
+            znode: None,
+        };
+        let names = clerk.names.subscribe();
         tasks.spawn_until_stopped(info_span!("registration"), clerk.work());
-        Some(registration)
+        Some(Self { wish, announced, link, names })
+    }
+
+    /// Shows something else of the relay. The host name stays as it was in the path until the next session.
+    pub fn announce(&self, announcement: Announcement) {
+        self.announced.send_if_modified(|announced| {
+            let changed = *announced != announcement;
+            *announced = announcement;
+            changed
+        });
     }
 
     /// Shows another state.
@@ -102,14 +123,17 @@ impl Registration {
         OwnNames(Some(self.names.clone()))
     }
 
-    /// Removes the znode, for at most `deadline`. Must come before the tasks are told to stop. If ZooKeeper is away the
-    /// znode goes with its session.
+    /// Removes the znode, for at most `deadline`. Must come before the tasks are told to stop. While ZooKeeper is away
+    /// nobody waits for it: the znode goes as soon as it is back, or with its session.
     pub async fn withdraw(self, deadline: Duration) {
         self.wish.send_replace(Wish::Nothing);
+        if self.link.borrow().is_none() {
+            return warn!("ZooKeeper is away; the registration is removed as soon as it is back");
+        }
         let mut names = self.names;
         let gone = timeout(deadline, async { while names.changed().await.is_ok() {} }).await;
         if gone.is_err() {
-            warn!("could not remove the registration in time; it goes when its session expires");
+            warn!("could not remove the registration in time; trying on");
         }
     }
 }
@@ -117,7 +141,7 @@ impl Registration {
 /// The task that keeps the znode as it is wished.
 struct Clerk {
     registry: Registry,
-    announcement: Announcement,
+    announced: watch::Receiver<Announcement>,
     link: watch::Receiver<Option<Client>>,
     changes: watch::Receiver<u64>,
     wish: watch::Receiver<Wish>,
@@ -150,26 +174,17 @@ impl Clerk {
     /// How many names of former znodes are remembered.
     const MEMORY: usize = 8;
 
-    fn new(
-        registry: Registry,
-        zookeeper: &ZooKeeper,
-        announcement: Announcement,
-        (wish, names): (watch::Receiver<Wish>, watch::Sender<Names>),
-    ) -> Self {
-        let changes = registry.changes();
-        Self { registry, announcement, link: zookeeper.client(), changes, wish, names, znode: None }
-    }
-
     async fn work(mut self) {
         loop {
             let wish = *self.wish.borrow_and_update();
+            self.announced.mark_unchanged();
             let client = self.link.borrow_and_update().clone();
             let settled = match client {
                 Some(client) => self.settle(&client, wish).await,
                 None => Ok(()),
             };
             match settled {
-                Ok(()) if wish == Wish::Nothing => return,
+                Ok(()) if wish == Wish::Nothing && !self.is_there() => return,
                 Ok(()) => self.cause_to_act().await,
                 Err(error) => {
                     warn!(%error, "could not register; trying again");
@@ -179,11 +194,17 @@ impl Clerk {
         }
     }
 
+    /// Whether others may see a znode of ours. One whose removal nobody confirmed is carried on with its session.
+    fn is_there(&self) -> bool {
+        self.znode.is_some()
+    }
+
     /// Waits until the znode may not be as it should be.
     async fn cause_to_act(&mut self) {
         loop {
             tokio::select! {
                 _ = self.wish.changed() => return,
+                _ = self.announced.changed() => return,
                 _ = self.link.changed() => return,
                 _ = self.changes.changed() => {
                     if self.outdated(&self.registry.snapshot()) {
@@ -253,7 +274,7 @@ impl Clerk {
 
     async fn create(&mut self, client: &Client, content: Vec<u8>) -> Result<(), Error> {
         prepare(client).await?;
-        let prefix = format!("{}/{}", Self::PARENT, self.announcement.hostname);
+        let prefix = format!("{}/{}", Self::PARENT, self.announced.borrow().hostname);
         let mode = CreateMode::EphemeralSequential.with_acls(Acls::anyone_all());
         let (_stat, sequence) = client.create(&prefix, &content, &mode).await?;
         let path = format!("{prefix}{sequence}");
@@ -291,7 +312,7 @@ impl Clerk {
 
     /// The whole content, with every key that Zuul's `ComponentRegistry` reads, sorted as Zuul sorts them.
     fn content(&self, state: State) -> Vec<u8> {
-        let Announcement { hostname, zone, public_port, use_ssl } = &self.announcement;
+        let Announcement { hostname, zone, public_port, use_ssl } = &*self.announced.borrow();
         let shown = self.registry.snapshot().components.model_api;
         json!({
             "hostname": hostname.as_str(),

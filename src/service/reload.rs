@@ -7,7 +7,8 @@ pub(super) fn keep_fixed(wanted: &mut Settings, running: &Settings) -> Vec<&'sta
     let mut fixed = Vec::new();
     keep(&mut wanted.hostname, &running.hostname, "hostname", &mut fixed);
     keep(&mut wanted.zone, &running.zone, "zone", &mut fixed);
-    keep(&mut wanted.registration, &running.registration, "registration", &mut fixed);
+    let (registered, registers) = (&running.registration.enabled, &mut wanted.registration.enabled);
+    keep(registers, registered, "registration.enabled", &mut fixed);
     keep_registry(wanted, running, &mut fixed);
     keep(&mut wanted.log.format, &running.log.format, "log.format", &mut fixed);
     keep(&mut wanted.process, &running.process, "process", &mut fixed);

@@ -12,6 +12,7 @@ use super::{Service, Signals, all, load, systemd, watched};
 use crate::command::{CommandSocket, Order};
 use crate::config::settings::Process;
 use crate::config::{Loaded, Source};
+use crate::keyring::Keyring;
 use crate::listener::Passed;
 use crate::logging::Logging;
 use crate::metrics::Metrics;
@@ -31,18 +32,34 @@ impl Service {
             warn!("{warning}");
         }
         let (metrics, tasks, settings) = (Metrics::new(), Tasks::new(), loaded.settings);
+        let keyring = Arc::<Keyring>::default();
         let signals = Signals::new().context("cannot listen for signals")?;
-        let watcher = Watcher::new(&tasks, POLL_FILES);
-        watcher.set(watched(&source, &settings)).await;
-        let generation = load(1, settings.clone(), &metrics).await?;
-        let relay = Relay::start(generation, passed, Arc::clone(&metrics)).map_err(all)?;
-        let mut monitoring = Monitoring::new(relay.health(), Arc::clone(&metrics), tasks.clone());
-        monitoring.apply(settings.monitoring.as_ref()).map_err(all)?;
+        let generation = load(1, settings.clone(), &keyring, &metrics).await?;
+        let relay = Relay::bind(generation, passed, Arc::clone(&metrics)).map_err(all)?;
+        let monitoring = Monitoring::new(relay.health(), Arc::clone(&metrics), tasks.clone());
+        let port = monitoring.plan(settings.monitoring.as_ref()).map_err(all)?;
         let (pid_file, orders) = settle(&settings.process, &tasks).await?;
-        let watchdog = systemd::Watchdog::new();
-        let mut service =
-            Self { source, relay, monitoring, pid_file, metrics, logging, watcher, orders, signals, watchdog, tasks };
-        service.relay.announce();
+        keyring.warn_of_unreadable();
+        let (watcher, watchdog) = (Watcher::new(&tasks, POLL_FILES), systemd::Watchdog::new());
+        // By the user that looks at them from now on: what root alone can read would seem to have changed.
+        watcher.set(watched(&source, &settings)).await;
+        let mut service = Self {
+            source,
+            keyring,
+            relay,
+            monitoring,
+            pid_file,
+            metrics,
+            logging,
+            watcher,
+            orders,
+            signals,
+            deferred: None,
+            watchdog,
+            tasks,
+        };
+        service.monitoring.apply(port);
+        service.relay.serve();
         systemd::ready();
         info!(version = env!("CARGO_PKG_VERSION"), "serving");
         Ok(service)

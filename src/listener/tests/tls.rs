@@ -59,7 +59,8 @@ impl Relay {
     fn secure(&mut self, settings: settings::Listener, identity: &Identity) -> Result<Applied, Vec<BindError>> {
         let queue = self.queue.clone();
         let config = Arc::new(Config { settings, tls: Some(identity.server()) });
-        self.listeners.apply(vec![config], move |incoming| queue.try_send(incoming).unwrap())
+        let plan = self.listeners.plan(vec![config])?;
+        Ok(self.listeners.apply(plan, move |incoming| queue.try_send(incoming).unwrap()))
     }
 }
 
