@@ -20,7 +20,7 @@ pub struct Source {
 
     /// Zuul's configuration, taken as zuul-fingergw takes it.
     ///
-    /// The sections \[fingergw\] and \[zookeeper\] are read, %(ZUUL_…)s stands for variables of the environment. What
+    /// The sections fingergw and zookeeper are read, %(ZUUL_…)s stands for variables of the environment. What
     /// zuul.conf has no word for keeps its default; options that cannot be honoured are named in a warning.
     #[arg(long, value_name = "FILE")]
     pub zuul_conf: Option<PathBuf>,
