@@ -70,7 +70,7 @@ impl Relay {
     /// rest of the system hears of the relay by [`Relay::announce`].
     pub fn start(generation: Generation, passed: Passed, metrics: Arc<Metrics>) -> Result<Self, Vec<BindError>> {
         let (streams, services) = (Tasks::new(), Tasks::new());
-        metrics.reloads.generation.set(i64::try_from(generation.number).unwrap_or(i64::MAX));
+        show(&generation, &metrics);
         let shared = Arc::new(Shared {
             registry: generation.open_registry(&metrics, &services),
             dialler: Dialler::new(metrics.upstream.clone()),
@@ -132,12 +132,11 @@ impl Relay {
     /// Puts `generation` in place of the one that serves. Nothing changes if a socket cannot be bound.
     pub fn reload(&mut self, generation: Generation) -> Result<Applied, Vec<BindError>> {
         let applied = self.listen(&generation)?;
-        let number = generation.number;
+        show(&generation, &self.shared.metrics);
         if let Some(tls) = &generation.zookeeper_tls {
             self.shared.registry.replace_tls(tls.clone());
         }
         self.shared.generation.store(Arc::new(generation));
-        self.shared.metrics.reloads.generation.set(i64::try_from(number).unwrap_or(i64::MAX));
         self.recognize_itself();
         Ok(applied)
     }
@@ -192,6 +191,11 @@ impl Relay {
         };
         self.shared.how.store(Arc::new(how(&generation, itself)));
     }
+}
+
+fn show(generation: &Generation, metrics: &Metrics) {
+    metrics.reloads.generation.set(i64::try_from(generation.number).unwrap_or(i64::MAX));
+    metrics.certificates.expire_first(generation.first_expiry());
 }
 
 fn how(generation: &Generation, itself: Itself) -> How {

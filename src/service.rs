@@ -214,7 +214,11 @@ fn watched(source: &Source, settings: &Settings) -> Vec<PathBuf> {
 /// Reads what `settings` names, off the threads that serve streams.
 async fn load(number: u64, settings: Settings, metrics: &Arc<Metrics>) -> Result<Generation> {
     let metrics = Arc::clone(metrics);
-    Ok(spawn_blocking(move || Generation::load(number, settings, &metrics)).await??)
+    let generation = spawn_blocking(move || Generation::load(number, settings, &metrics)).await??;
+    for warning in generation.warnings() {
+        warn!("{warning}");
+    }
+    Ok(generation)
 }
 
 /// Several errors as one, each on a line of its own.
