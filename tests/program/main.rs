@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod logging;
 mod metrics;
 mod records;
 mod site;
