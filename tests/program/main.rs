@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod check;
 mod logging;
 mod metrics;
 mod records;
