@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use fingerpost::cli::{self, Args, Command, Exit, check, manual, stream};
 use fingerpost::config::problem::Problems;
+use fingerpost::config::settings::Log;
 use fingerpost::config::{Environment, Source};
 use fingerpost::demo::Demo;
 use fingerpost::explain::Explanation;
@@ -48,6 +49,8 @@ fn run(source: &Source, passed: Passed) -> Result<Exit> {
 /// Prints what would be decided for a build.
 fn explain(asked: &cli::Explain, environment: &Environment, out: &mut dyn Write) -> Result<Exit> {
     let settings = asked.source.chosen(environment).load()?.settings;
+    // What keeps the registry from being read is told as it happens; the rest of a relay's log is not asked for.
+    let _unchanged = Logging::start(&Log { level: "warn".to_owned(), ..Log::default() })?;
     let explanation = runtime(Some(1))?.block_on(Explanation::of(&asked.uuid, settings))?;
     write!(out, "{explanation}").context("cannot write the explanation")?;
     Ok(if explanation.routed() { Exit::Done } else { Exit::Failed })

@@ -13,6 +13,7 @@
 mod support;
 
 mod check;
+mod explain;
 mod logging;
 mod metrics;
 mod records;
