@@ -9,7 +9,7 @@ use fingerpost::cli::{self, Args, Command, Exit, check, manual, stream};
 use fingerpost::config::problem::Problems;
 use fingerpost::config::settings::Log;
 use fingerpost::config::{Environment, Source};
-use fingerpost::demo::Demo;
+use fingerpost::demo::{Demo, Interrupts};
 use fingerpost::explain::Explanation;
 use fingerpost::generation::LoadErrors;
 use fingerpost::listener::Passed;
@@ -65,15 +65,17 @@ fn show(asked: &stream::Stream, out: &mut dyn Write) -> Result<Exit> {
 /// Shows two zones at work.
 fn demo(once: bool, out: &mut dyn Write) -> Result<Exit> {
     runtime(None)?.block_on(async {
+        let mut interrupts = Interrupts::new().context("cannot listen for signals")?;
         let demo = Demo::start().await?;
-        if once {
-            demo.once(out).await?;
-        } else {
+        if !once {
             demo.describe(out)?;
-            tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
         }
+        let ended = tokio::select! {
+            shown = demo.once(out), if once => shown.map(|()| Exit::Done),
+            () = interrupts.next() => Ok(if once { Exit::Failed } else { Exit::Done }),
+        };
         demo.end().await;
-        Ok(Exit::Done)
+        ended
     })
 }
 

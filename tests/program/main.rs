@@ -13,6 +13,7 @@
 mod support;
 
 mod check;
+mod demo;
 mod explain;
 mod logging;
 mod metrics;
