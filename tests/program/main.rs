@@ -19,3 +19,4 @@ mod logging;
 mod metrics;
 mod records;
 mod site;
+mod stream;
