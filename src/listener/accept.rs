@@ -1,4 +1,4 @@
-//! The accept loop of one socket. It awaits no peer and ends on no error.
+//! The accept loop of one socket. It awaits no peer, and ends on no error while its socket is open.
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,6 +31,8 @@ where
                     handler(incoming);
                 }
             }
+            // A closed socket fails every accept; the loop may see that before it is cancelled.
+            Err(_) if socket.closed.is_cancelled() => return,
             Err(error) if concerns_one_peer(&error) => debug!(%error, "a connection ended before it was accepted"),
             Err(error) => {
                 socket.turned_away("accept_error");

@@ -12,5 +12,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod check;
+mod demo;
+mod explain;
+mod logging;
+mod metrics;
 mod records;
 mod site;
+mod stream;
