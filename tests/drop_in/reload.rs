@@ -1,6 +1,8 @@
 //! Reload of configuration, policy and certificates under live streams: none is lost, new ones are on the new generation,
 //! and a file that is broken changes nothing. Files change as editors, deployments and Kubernetes change them.
 
+mod whole;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -251,22 +253,24 @@ async fn shows_the_certificate_of(site: &Site, authority: &Authority) {
 }
 
 fn yaml(world: &World, conf: &Conf) -> String {
-    let tls = if conf.tls {
-        format!(
-            "    tls:\n      certificates:\n        - {{cert: pair.pem, key: pair.pem}}\n      \
-             client_certificates: required\n      client_ca: \"{}\"\n",
-            world.authority().ca().display()
-        )
-    } else {
-        String::new()
-    };
+    let tls = if conf.tls { server_tls(world) } else { String::new() };
     format!(
         "hostname: \"{}\"\nzone: here\nlisteners:\n  - name: finger\n    address: \"{}\"\n{tls}{}\
-         policy:\n  file: policy.lua\nmonitoring:\n  address: \"{}\"\n",
+         policy:\n  file: policy.lua\nmonitoring:\n  address: \"{}\"\nprocess:\n  command_socket: \"{}\"\n",
         conf.hostname,
         conf.address,
         world.registry_yaml(),
         conf.monitoring,
+        conf.command_socket().display(),
+    )
+}
+
+/// What makes a listener speak TLS.
+fn server_tls(world: &World) -> String {
+    format!(
+        "    tls:\n      certificates:\n        - {{cert: pair.pem, key: pair.pem}}\n      \
+         client_certificates: required\n      client_ca: \"{}\"\n",
+        world.authority().ca().display()
     )
 }
 

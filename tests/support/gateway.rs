@@ -2,7 +2,9 @@
 //! It has a loopback address of its own, which is its host name too, and is killed when dropped.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -208,6 +210,12 @@ impl Gateway {
         assert!(sent.success(), "SIG{name} to {pid}: {sent}");
     }
 
+    /// Sends a command to the program, as Zuul's own client does: without waiting for an answer.
+    pub fn command(&self, line: &str) {
+        let mut socket = UnixStream::connect(self.conf.command_socket()).expect("the command socket");
+        writeln!(socket, "{line}").expect("a command");
+    }
+
     /// Kills the program; its component stays in ZooKeeper until its session runs out.
     pub fn kill(&mut self) {
         match &mut self.process {
@@ -216,12 +224,21 @@ impl Gateway {
         }
     }
 
-    /// Waits for the program to end by itself, and says whether it did so in order. Only for ours.
-    pub fn wait(&mut self) -> bool {
-        match &mut self.process {
-            Process::Zuul(_) => panic!("Zuul's gateway ends with its test"),
-            Process::Fingerpost(child) => child.wait().expect("reaped").success(),
-        }
+    /// Waits for the program to end by itself, and checks that it did so in order. Only for ours.
+    pub async fn ends_in_order(&mut self) {
+        let Process::Fingerpost(child) = &mut self.process else { panic!("Zuul's gateway ends with its test") };
+        // The standard library's child tells nobody of its end, so it is asked for again and again.
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        let ended = async {
+            loop {
+                ticks.tick().await;
+                if let Some(status) = child.try_wait().expect("our own child") {
+                    return status;
+                }
+            }
+        };
+        let status = timeout(PATIENCE, ended).await.unwrap_or_else(|_| panic!("it still runs after {PATIENCE:?}"));
+        assert!(status.success(), "ended with {status}");
     }
 
     /// What our program has written to standard error so far.
@@ -253,14 +270,17 @@ pub fn fingerpost() -> PathBuf {
 
 fn run(dir: &Path, args: &[&Path]) -> Child {
     let log = fs::File::create(dir.join("log")).expect("a file for its log");
-    Command::new(fingerpost())
+    // Should the test binary be killed, nothing it has started may stay: the kernel sees to that.
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL"])
+        .arg(fingerpost())
         .arg("run")
         .args(args)
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("the same file again"))
         .stderr(log)
         .spawn()
-        .expect("our own program")
+        .expect("util-linux is installed, and our own program built")
 }
 
 fn end(child: &mut Child) {

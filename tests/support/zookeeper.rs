@@ -84,11 +84,17 @@ impl ZooKeeper {
     /// Starts the server on the port and the data it had before, and waits until it serves.
     pub async fn start(&mut self) {
         assert!(self.child.is_none(), "the server is running");
-        let mut child = java(self.dir.path()).spawn().expect("java is installed");
-        let log = child.stderr.take().expect("its log is piped");
-        self.child = Some(child);
+        let mut java = java(self.dir.path());
+        let (started, child) = oneshot::channel();
         let (ready, served) = oneshot::channel();
-        let _drains_until_the_end = std::thread::spawn(move || follow(log, ready));
+        // The server goes with the thread that started it, so that must not be a test's: others may use it for longer.
+        let _drains_until_the_end = std::thread::spawn(move || {
+            let mut child = java.spawn().expect("java and util-linux are installed");
+            let log = child.stderr.take().expect("its log is piped");
+            started.send(child).expect("the test waits for the server");
+            follow(log, ready);
+        });
+        self.child = Some(child.await.expect("ZooKeeper is started"));
         match timeout(PATIENCE, served).await.expect("ZooKeeper starts in time") {
             Ok(()) => {}
             Err(_gone) => panic!("ZooKeeper ended instead of serving; its log is above"),
@@ -242,8 +248,9 @@ fn java(dir: &Path) -> Command {
         "netty-transport-native-unix-common",
     ]
     .map(|jar| format!("/usr/share/java/{jar}.jar"));
-    let mut command = Command::new("java");
+    let mut command = Command::new("setpriv");
     command
+        .args(["--pdeathsig", "KILL", "java"])
         .args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", &jars.join(":")])
         .args(["-Dorg.slf4j.simpleLogger.showDateTime=true", "-Djute.maxbuffer=8388608", "-Dzookeeper.preAllocSize=64"])
         .arg("org.apache.zookeeper.server.ZooKeeperServerMain")
