@@ -15,7 +15,7 @@ const NOT_FOUND: &str = "Build not found";
 const NOT_STARTED: &str = "Build did not start yet";
 const INTERNAL: &str = "Internal streaming error";
 
-/// Zuul waits 10 s for a request line and for a connection, and so do we: an answer within 8 s did not wait for either.
+/// Zuul waits 10 s for a request line, and so do we: whoever answers within 8 s did not wait for more of it.
 /// No measure of speed, so that a busy machine passes.
 const AT_ONCE: Duration = Duration::from_secs(8);
 /// The longest that any answer may take, on a busy machine.

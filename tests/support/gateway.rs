@@ -230,14 +230,12 @@ impl Gateway {
         // The standard library's child tells nobody of its end, so it is asked for again and again.
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
         let ended = async {
-            loop {
+            while child.try_wait().expect("our own child").is_none() {
                 ticks.tick().await;
-                if let Some(status) = child.try_wait().expect("our own child") {
-                    return status;
-                }
             }
         };
-        let status = timeout(PATIENCE, ended).await.unwrap_or_else(|_| panic!("it still runs after {PATIENCE:?}"));
+        assert!(timeout(PATIENCE, ended).await.is_ok(), "it still runs after {PATIENCE:?}");
+        let status = child.wait().expect("it has ended");
         assert!(status.success(), "ended with {status}");
     }
 
