@@ -20,3 +20,5 @@ mod metrics;
 mod records;
 mod site;
 mod stream;
+mod systemd;
+mod ways;
