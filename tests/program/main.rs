@@ -18,6 +18,8 @@ mod explain;
 mod logging;
 mod metrics;
 mod records;
+mod reload;
+mod root;
 mod site;
 mod stream;
 mod systemd;
