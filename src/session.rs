@@ -109,10 +109,14 @@ impl Asked<'_> {
             Ok(reached) => return Ok(Way::Reached(Box::new(reached))),
             Err(unreached) => unreached,
         };
+        record.unreached(&unreached);
         match self.decide(viewer, record).await? {
             Route::Refuse(text) => Ok(Way::Refused(text)),
             Route::Targets(targets) if targets == first => Err(unreached.into()),
-            Route::Targets(targets) => Ok(Way::Reached(Box::new(self.dial(&targets).await??))),
+            Route::Targets(targets) => {
+                let reached = self.dial(&targets).await?.map_err(|unreached| give_up(unreached, record))?;
+                Ok(Way::Reached(Box::new(reached)))
+            }
         }
     }
 
@@ -162,7 +166,8 @@ impl Asked<'_> {
                     return other.map(|()| Ending::Complete);
                 }
             };
-            match self.shared.dialler.after_silence(reached, end, self.build()?, &self.deciding.how).await? {
+            let meant = self.shared.dialler.after_silence(reached, end, self.build()?, &self.deciding.how).await;
+            match meant.map_err(|unreached| give_up(unreached, record))? {
                 Silence::EmptyLog => return Ok(Ending::Complete),
                 Silence::Instead(next) => reached = *next,
             }
@@ -173,6 +178,11 @@ impl Asked<'_> {
         let nameless = || Fault::Policy("it gave targets for a request that names no build".to_owned());
         self.query.build.as_ref().ok_or_else(nameless)
     }
+}
+
+fn give_up(unreached: Unreached, record: &mut Record) -> Fault {
+    record.unreached(&unreached);
+    unreached.into()
 }
 
 /// Lets a gateway know at once that its viewer is gone. Zuul's executors take an orderly close for that, and log an
