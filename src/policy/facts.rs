@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use mlua::{Lua, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
 
-use super::failure::Complaint;
+use super::failure::{Complaint, beginning, printable};
 use super::{FailureKind, Request, spelling};
 use crate::names::{BuildId, Zone};
 use crate::registry::{Build, Gateway, Worker};
 use crate::tls::Identity;
+
+/// Longest string in a message, in characters.
+const MAX_QUOTED: usize = 60;
 
 /// One field of a fact: its name in Lua, and how to read it.
 pub(super) struct Field<T> {
@@ -157,7 +160,7 @@ pub(super) fn quote(value: &Value) -> String {
     match value {
         Value::Nil => "nil".to_owned(),
         Value::Boolean(_) | Value::Integer(_) | Value::Number(_) => value.to_string().unwrap_or_default(),
-        Value::String(text) => format!("\"{}\"", super::failure::printable(&text.to_string_lossy(), 60)),
+        Value::String(text) => format!("\"{}\"", printable(&beginning(&text.as_bytes(), MAX_QUOTED), MAX_QUOTED)),
         Value::UserData(fact) => match fact.type_name() {
             Ok(name) => format!("a {}", name.to_string_lossy()),
             Err(_) => "a userdata".to_owned(),

@@ -145,6 +145,29 @@ fn a_string_bomb() {
 }
 
 #[test]
+fn a_print_copies_no_more_than_it_shows() {
+    let before = most_memory();
+    let body = "print(unpack(table.create(60, string.rep('x', 4e6)))) return relay.refuse('printed')";
+    assert_eq!(hosts(&World::running_in(None).ask(&routing(body)).unwrap()), ["refused: printed"]);
+    let grown = most_memory() - before;
+    assert!(grown < 120 << 20, "{grown} bytes");
+}
+
+#[test]
+fn a_print_looks_at_no_more_than_it_shows() {
+    let body = "local asked = 0 local word = setmetatable({}, { __tostring = function() asked += 1 return '' end }) \
+                print(unpack(table.create(5000, word))) return relay.refuse(tostring(asked))";
+    assert_eq!(hosts(&World::running_in(None).ask(&routing(body)).unwrap()), ["refused: 1002"]);
+}
+
+/// The most memory that this process ever held, in bytes.
+fn most_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
+}
+
+#[test]
 fn a_memory_bomb_in_a_coroutine() {
     runs_out_of_memory("coroutine.wrap(function() local t = {} while true do t[#t + 1] = {} end end)()");
     runs_out_of_memory("local t = {} while true do t[#t + 1] = coroutine.create(function() end) end");
