@@ -3,14 +3,16 @@
 //! Files are named here, never read: certificates belong to `tls`, policies to `policy`. The defaults are the
 //! ones that `config/fingerpost.yaml` documents.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::names::{Hostname, Zone};
 
+mod network;
 mod tls;
 
+pub use network::Network;
 pub use tls::{ClientCertificates, ClientTls, KeyPairFiles, ServerTls, TlsVersion, Trust};
 
 /// Everything one generation is made from.
@@ -68,15 +70,6 @@ pub enum ListenAddress {
     Bind(SocketAddr),
     /// Passed by systemd under this `FileDescriptorName` (or index, as text).
     Systemd(String),
-}
-
-/// A range of addresses in CIDR notation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// The first address of the range.
-    pub address: IpAddr,
-    /// How many leading bits count: at most 32 for IPv4, 128 for IPv6.
-    pub prefix: u8,
 }
 
 /// How the relay appears in ZooKeeper to the rest of Zuul.
@@ -206,23 +199,6 @@ pub struct Process {
     pub pid_file: Option<PathBuf>,
     /// Threads that serve streams; one a core unless set.
     pub workers: Option<usize>,
-}
-
-impl Network {
-    /// Says whether `address` lies in this range. IPv4 addresses mapped into IPv6 count as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address.to_canonical(), address.to_canonical()) {
-            (IpAddr::V4(net), IpAddr::V4(addr)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
-                (net.to_bits() ^ addr.to_bits()) & mask == 0
-            }
-            (IpAddr::V6(net), IpAddr::V6(addr)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
-                (net.to_bits() ^ addr.to_bits()) & mask == 0
-            }
-            _ => false,
-        }
-    }
 }
 
 impl ZooKeeper {
