@@ -130,6 +130,8 @@ pub struct Policy {
 /// How targets are dialled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
+    /// Longest wait for all targets of one route together.
+    pub timeout: Duration,
     /// Longest wait for a target's TCP connection, name resolution included.
     pub connect_timeout: Duration,
     /// Longest wait for a target's TLS handshake.
@@ -227,6 +229,8 @@ impl Default for Policy {
 impl Default for Upstream {
     fn default() -> Self {
         Self {
+            // No viewer of Zuul's own gateway ever waited longer for an answer.
+            timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(5),
             retry_failed_after: Duration::from_secs(30),
