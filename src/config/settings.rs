@@ -57,7 +57,7 @@ pub struct Listener {
     pub request_timeout: Duration,
     /// Streams at one time, all viewers together.
     pub max_connections: usize,
-    /// Streams at one time from one client address.
+    /// Streams at one time from one client address; as many as all together, unless set.
     pub max_connections_per_address: usize,
     /// Peers whose PROXY protocol header is required and believed; nobody else's is.
     pub proxy_protocol_from: Vec<Network>,
@@ -275,7 +275,7 @@ impl Listener {
             handshake_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(10),
             max_connections: 10_000,
-            max_connections_per_address: 1_000,
+            max_connections_per_address: 10_000,
             proxy_protocol_from: Vec::new(),
         }
     }

@@ -241,6 +241,18 @@ fn without_zookeeper_nothing_is_registered() {
 }
 
 #[test]
+fn one_address_may_have_all_connections_unless_the_file_says_less() {
+    let limits = |lines: &str| {
+        let text = format!("listeners: [{{name: a, address: '[::]:79'{lines}}}]\n{MINIMAL}");
+        let listener = settings_of(&text).listeners.remove(0);
+        (listener.max_connections, listener.max_connections_per_address)
+    };
+    assert_eq!(limits(""), (10_000, 10_000));
+    assert_eq!(limits(", max_connections: 20000"), (20_000, 20_000));
+    assert_eq!(limits(", max_connections_per_address: 50"), (10_000, 50));
+}
+
+#[test]
 fn hosts_of_zookeeper_have_the_port_of_their_kind_and_perhaps_a_chroot() {
     let zookeeper = |inner: &str| match settings_of(&format!("registry: {{zookeeper: {{{inner}}}}}")).registry {
         Registry::ZooKeeper(zookeeper) => zookeeper,
