@@ -10,10 +10,11 @@ pub mod unreached;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use std::vec;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use self::connect::Connect;
@@ -74,6 +75,8 @@ pub enum Silence {
 struct Rest {
     targets: vec::IntoIter<Target>,
     failed: Vec<Attempt>,
+    /// What reaching them may still take. The time that a reached one stays silent does not count: logs may.
+    left: Duration,
 }
 
 impl Dialler {
@@ -82,13 +85,15 @@ impl Dialler {
         Self { health: Arc::default(), metrics }
     }
 
-    /// Sends `request` to the first of `targets` that takes a connection; those that failed lately come last.
+    /// Sends `request` to the first of `targets` that takes a connection; those that failed lately come last. All of
+    /// them together take no longer than the settings' `timeout`.
     ///
     /// It returns as soon as the request is sent: a live upstream may be silent for hours. Whether the upstream took
     /// it shows later, see [`Dialler::after_silence`].
     pub async fn reach(&self, targets: &[Target], request: &BuildId, how: &How) -> Result<Reached, Unreached> {
         let order = self.health.order(targets, how.settings.retry_failed_after);
-        self.reach_rest(Rest { targets: order.into_iter(), failed: Vec::new() }, request, how).await
+        let rest = Rest { targets: order.into_iter(), failed: Vec::new(), left: how.settings.timeout };
+        self.reach_rest(rest, request, how).await
     }
 
     /// Decides what it means that `reached` ended without having sent a byte, in order or with an error, and sends
@@ -107,27 +112,32 @@ impl Dialler {
             Err(source) => TargetError::Broke { address, source },
         };
         drop(transport);
-        rest.failed.push(self.failed(target, error, how));
+        rest.failed.push(self.failed(target, error, true, how));
         self.reach_rest(rest, request, how).await.map(|reached| Silence::Instead(Box::new(reached)))
     }
 
     async fn reach_rest(&self, mut rest: Rest, request: &BuildId, how: &How) -> Result<Reached, Unreached> {
         while let Some(target) = rest.targets.next() {
-            match attempt(&target, request, how).await {
+            let fair = rest.is_fair(&how.settings);
+            let start = Instant::now();
+            let outcome = attempt(&target, request, how, rest.left).await;
+            rest.left = rest.left.saturating_sub(start.elapsed());
+            match outcome {
                 Ok((transport, address)) => {
                     self.health.works(&target);
                     self.count(&target, "connected");
                     let tried = rest.failed.len() + 1;
                     return Ok(Reached { transport, target, address, tried, rest });
                 }
-                Err(error) => rest.failed.push(self.failed(target, error, how)),
+                Err(error) => rest.failed.push(self.failed(target, error, fair, how)),
             }
         }
         Err(Unreached::new(rest.failed))
     }
 
-    fn failed(&self, target: Target, error: TargetError, how: &How) -> Attempt {
-        if error.is_its_fault() {
+    /// Notes a failure. Silence is held against a target only if it had a `fair` time to answer.
+    fn failed(&self, target: Target, error: TargetError, fair: bool, how: &How) -> Attempt {
+        if error.is_its_fault() && (fair || !error.is_silence()) {
             self.health.failed_now(&target, how.settings.retry_failed_after);
         }
         self.count(&target, error.label());
@@ -148,21 +158,38 @@ impl Reached {
     }
 }
 
-/// Everything that is done to one target: is it another than this relay, connect, shake hands, ask.
-async fn attempt(target: &Target, request: &BuildId, how: &How) -> Result<(Transport, SocketAddr), TargetError> {
+impl Rest {
+    /// Whether the targets so far left more than half of the time: less says little about who does not answer in it,
+    /// and the first that does not answer in more is found out, so that no route stays stuck at its dead targets.
+    fn is_fair(&self, settings: &settings::Upstream) -> bool {
+        self.left > settings.timeout / 2
+    }
+}
+
+/// Everything that is done to one target within `left`: is it another than this relay, connect, shake hands, ask.
+async fn attempt(
+    target: &Target,
+    request: &BuildId,
+    how: &How,
+    left: Duration,
+) -> Result<(Transport, SocketAddr), TargetError> {
     if let Some(sign) = how.itself.named_by(target) {
         return Err(TargetError::Itself(sign));
     }
     if target.tls && how.tls.is_none() {
         return Err(TargetError::NoTls);
     }
-    let connect = Connect::new(target.host.as_str(), target.port, Pace::from(&how.settings));
+    if left.is_zero() {
+        return Err(TargetError::OutOfTime(how.settings.timeout));
+    }
+    let start = Instant::now();
+    let connect = Connect::new(target.host.as_str(), target.port, Pace::from(&how.settings).within(left));
     let addresses = connect.resolve().await?;
     if let Some(sign) = how.itself.listens_at(&addresses) {
         return Err(TargetError::Itself(sign));
     }
     let (tcp, address) = connect.race(addresses).await?;
-    let after = how.settings.handshake_timeout;
+    let after = how.settings.handshake_timeout.min(left.saturating_sub(start.elapsed()));
     let transport = timeout(after, ask(tcp, address, target, request, how)).await;
     let transport = transport.unwrap_or(Err(TargetError::HandshakeTimeout { address, after }))?;
     Ok((transport, address))

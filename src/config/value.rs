@@ -98,12 +98,7 @@ pub(super) fn network(node: &Node) -> Parsed<Network> {
         None => Some((text.parse().ok()?, None)),
     })
     .ok_or_else(|| expected("a range of addresses such as 10.0.0.0/8, or one address", node))?;
-    let longest = if address.is_ipv4() { 32 } else { 128 };
-    let prefix = prefix.unwrap_or(longest);
-    if prefix > longest {
-        return Err(format!("has a prefix longer than {longest} bits: {node}"));
-    }
-    Ok(Network { address, prefix })
+    Network::new(address, prefix).map_err(|why| format!("{why}: {node}"))
 }
 
 /// A zone's name.
@@ -180,8 +175,9 @@ mod tests {
         let parsed = |text| network(&node(text)).map(|network| (network.address.to_string(), network.prefix));
         assert_eq!(parsed("10.0.0.0/8"), Ok(("10.0.0.0".to_owned(), 8)));
         assert_eq!(parsed("::1"), Ok(("::1".to_owned(), 128)));
+        assert_eq!(parsed("::ffff:10.9.9.9"), Ok(("10.9.9.9".to_owned(), 32)));
         assert_eq!(parsed("10.0.0.0/33"), Err("has a prefix longer than 32 bits: \"10.0.0.0/33\"".to_owned()));
-        for bad in ["10.0.0.0/", "10.0.0/8", "host/8", "fd00::/300"] {
+        for bad in ["10.0.0.0/", "10.0.0/8", "host/8", "fd00::/129", "fd00::/300", "::ffff:10.0.0.0/8"] {
             assert!(parsed(bad).is_err(), "{bad}");
         }
     }

@@ -116,6 +116,7 @@ fn upstream(root: &mut Section<'_>) -> Upstream {
     let Some(mut section) = root.section("upstream") else { return default };
     let any = Duration::ZERO;
     Upstream {
+        timeout: section.value("timeout", duration(SHORTEST)).unwrap_or(default.timeout),
         connect_timeout: section.value("connect_timeout", duration(SHORTEST)).unwrap_or(default.connect_timeout),
         handshake_timeout: section.value("handshake_timeout", duration(SHORTEST)).unwrap_or(default.handshake_timeout),
         retry_failed_after: section.value("retry_failed_after", duration(any)).unwrap_or(default.retry_failed_after),

@@ -92,6 +92,13 @@ pub(super) struct Connect<'a> {
     until: Instant,
 }
 
+impl Pace {
+    /// The same pace, for whoever has no more than `left`.
+    pub(super) fn within(self, left: Duration) -> Self {
+        Self { deadline: self.deadline.min(left), ..self }
+    }
+}
+
 impl<'a> Connect<'a> {
     /// Most addresses of one name that are tried. Who publishes more means load balancing, not reachability.
     const MAX_ADDRESSES: usize = 16;
@@ -233,4 +240,4 @@ impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

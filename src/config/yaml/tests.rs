@@ -67,7 +67,7 @@ fn every_key_is_documented() {
         documented.extend(present.then_some(setting));
     }
     assert_eq!(asked, documented);
-    assert_eq!(documented.len(), 75, "{documented:#?}");
+    assert_eq!(documented.len(), 76, "{documented:#?}");
 }
 
 /// A documented value that is no example is either needed or a default: without it the settings stay the same.
@@ -93,7 +93,7 @@ fn documented_values_are_defaults_also_where_they_are_off() {
         }
     }
     assert_eq!(needed, ["- name: finger", "address: \"[::]:79\""]);
-    assert_eq!(defaults, 30);
+    assert_eq!(defaults, 31);
 }
 
 #[test]
@@ -141,6 +141,7 @@ fn every_setting() -> Settings {
         registry: every_registry(),
         policy: Policy { file: Some(file("p.lua")), time_limit: Duration::from_millis(9), memory_limit: 10 << 20 },
         upstream: Upstream {
+            timeout: seconds(23),
             connect_timeout: seconds(11),
             handshake_timeout: seconds(12),
             retry_failed_after: seconds(13),
@@ -237,6 +238,18 @@ fn without_zookeeper_nothing_is_registered() {
     let texts: Vec<_> = warnings.iter().map(ToString::to_string).collect();
     let why = "has no effect: without ZooKeeper there is nowhere to register";
     assert_eq!(texts, [format!("/etc/fp/f.yaml:3: registration.enabled: {why}")]);
+}
+
+#[test]
+fn one_address_may_have_all_connections_unless_the_file_says_less() {
+    let limits = |lines: &str| {
+        let text = format!("listeners: [{{name: a, address: '[::]:79'{lines}}}]\n{MINIMAL}");
+        let listener = settings_of(&text).listeners.remove(0);
+        (listener.max_connections, listener.max_connections_per_address)
+    };
+    assert_eq!(limits(""), (10_000, 10_000));
+    assert_eq!(limits(", max_connections: 20000"), (20_000, 20_000));
+    assert_eq!(limits(", max_connections_per_address: 50"), (10_000, 50));
 }
 
 #[test]
