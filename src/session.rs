@@ -6,7 +6,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{Level, debug, info, warn};
+use tracing::{Level, debug, warn};
 
 use crate::fault::{Blame, Fault};
 use crate::listener::{Incoming, Viewer};
@@ -110,13 +110,14 @@ impl Asked<'_> {
             Err(unreached) => unreached,
         };
         record.unreached(&unreached);
-        match self.decide(viewer, record).await? {
-            Route::Refuse(text) => Ok(Way::Refused(text)),
-            Route::Targets(targets) if targets == first => Err(unreached.into()),
-            Route::Targets(targets) => {
+        match self.decide(viewer, record).await {
+            Ok(Route::Refuse(text)) => Ok(Way::Refused(text)),
+            Ok(Route::Targets(targets)) if targets != first => {
                 let reached = self.dial(&targets).await?.map_err(|unreached| give_up(unreached, record))?;
                 Ok(Way::Reached(Box::new(reached)))
             }
+            // The same way again, or nobody to ask for it: what went wrong is that it leads nowhere.
+            _ => Err(unreached.into()),
         }
     }
 
@@ -199,7 +200,6 @@ fn log(fault: &Fault) {
     let blame = fault.blame().as_str();
     match fault.level() {
         Level::WARN | Level::ERROR => warn!(blame, why = %fault, "stream failed"),
-        Level::INFO => info!(blame, why = %fault, "stream failed"),
         _ => debug!(blame, why = %fault, "stream failed"),
     }
 }
