@@ -255,7 +255,7 @@ mod tests {
     async fn read_text(text: &str) -> Result<Snapshot, FileError> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("registry.yaml");
-        std::fs::write(&file, text).unwrap();
+        fs::write(&file, text).unwrap();
         read(&file).await
     }
 
@@ -307,20 +307,20 @@ gateways:
     async fn a_changed_file_is_published_and_a_broken_one_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("registry.yaml");
-        std::fs::write(&file, "builds: [{uuid: aa}]").unwrap();
+        fs::write(&file, "builds: [{uuid: aa}]").unwrap();
         let (metrics, tasks) = (metrics::Registry::default(), Tasks::new());
         let registry = Registry::file(&file, metrics.clone(), &tasks);
         let mut changes = registry.changes();
         let (aa, bb) = (BuildId::parse("aa").unwrap(), BuildId::parse("bb").unwrap());
 
         changes.wait_for(|_| registry.snapshot().builds.contains_key(&aa)).await.unwrap();
-        std::fs::write(&file, "builds: [").unwrap();
+        fs::write(&file, "builds: [").unwrap();
         let refused = ByReason { reason: "file" };
         while metrics.malformed.get_or_create(&refused).get() == 0 {
             tokio::task::yield_now().await;
         }
         assert!(registry.find(&aa).await.unwrap().is_some(), "the last good one goes on");
-        std::fs::write(&file, "builds: [{uuid: bb}]").unwrap();
+        fs::write(&file, "builds: [{uuid: bb}]").unwrap();
         changes.wait_for(|_| registry.snapshot().builds.contains_key(&bb)).await.unwrap();
         assert!(registry.find(&aa).await.unwrap().is_none());
         tasks.stop();

@@ -119,7 +119,7 @@ async fn a_swap_of_kubernetes_data_folder_reloads_everything_in_it() {
     let pair = pair(&other.issue_for_address(site.gateway.conf.address.ip()));
     let yaml = yaml(&site.world, &site.gateway.conf);
     site.reloads(|dir| {
-        swap_data(dir, &[("fingerpost.yaml", &yaml), ("policy.lua", SECOND_POLICY), ("pair.pem", &pair)])
+        swap_data(dir, &[("fingerpost.yaml", &yaml), ("policy.lua", SECOND_POLICY), ("pair.pem", &pair)]);
     })
     .await;
     let client = Some(site.world.client());
