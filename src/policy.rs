@@ -32,7 +32,7 @@ use thread_local::ThreadLocal;
 
 use crate::config::settings;
 use crate::metrics;
-use crate::names::{Hostname, Zone};
+use crate::names::{BuildId, Hostname, Zone};
 use crate::registry::{Build, Snapshot};
 use crate::route::Route;
 use crate::tls::Identity;
@@ -60,7 +60,9 @@ pub struct Place {
 pub struct Request<'a> {
     /// The line that the viewer sent, trailing blanks and line end removed.
     pub query: &'a str,
-    /// The build it names, if there is one.
+    /// The build it names, known or not.
+    pub uuid: Option<&'a BuildId>,
+    /// What is known of that build; `None` if it is unknown.
     pub build: Option<&'a Build>,
     /// What the registry knew when the request came.
     pub snapshot: &'a Snapshot,
