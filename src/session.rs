@@ -127,6 +127,7 @@ impl Asked<'_> {
         record.runs_in(worker.and_then(|worker| worker.zone.as_ref()));
         let request = Request {
             query: &self.query.line,
+            uuid: self.query.build.as_ref(),
             build: build.as_deref(),
             snapshot: &self.shared.registry.snapshot(),
             listener: &viewer.listener,

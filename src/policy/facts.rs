@@ -37,6 +37,7 @@ pub(super) struct Fact<T>(pub(super) T);
 /// A request with everything a script may read of it.
 pub(super) struct RequestFacts {
     query: String,
+    uuid: Option<BuildId>,
     build: Option<Arc<Build>>,
     listener: String,
     peer: IpAddr,
@@ -48,6 +49,7 @@ impl RequestFacts {
     pub(super) fn new(request: &Request<'_>) -> Self {
         Self {
             query: request.query.to_owned(),
+            uuid: request.uuid.cloned(),
             build: request.build.cloned().map(Arc::new),
             listener: request.listener.to_owned(),
             peer: request.peer,
@@ -61,10 +63,7 @@ impl Described for RequestFacts {
     const NAME: &'static str = "Request";
     const FIELDS: &'static [Field<Self>] = &[
         field("query", |lua, request| text(lua, &request.query)),
-        field("uuid", |lua, request| match &request.build {
-            Some(build) => text(lua, build.uuid.as_str()),
-            None => optional(lua, BuildId::parse(&request.query).as_ref().map(BuildId::as_str)),
-        }),
+        field("uuid", |lua, request| optional(lua, request.uuid.as_ref().map(BuildId::as_str))),
         field("build", |lua, request| fact(lua, request.build.as_ref())),
         field("listener", |lua, request| text(lua, &request.listener)),
         field("peer", |lua, request| text(lua, &request.peer.to_canonical().to_string())),

@@ -113,6 +113,35 @@ fn searches_that_the_interrupt_cannot_reach_are_refused() {
 }
 
 #[test]
+fn no_guard_is_passed_by_a_value_that_the_library_converts() {
+    let refused = |body: &str, words: &str| {
+        let failure = stops(FailureKind::Error, body);
+        assert!(failure.message.contains(words), "{failure}");
+        assert_eq!(failure.line, Some(1), "{failure}");
+    };
+    refused("return table.move({}, '1', '30000000', 10, {})", "must be numbers, not a string and a string");
+    refused("return table.move({}, 1, '30000000', 10, {})", "must be numbers, not a number and a string");
+    refused("return table.move({}, '1', 30000000, 10, {})", "must be numbers, not a string and a number");
+    // The library makes the lowest of all indices of these.
+    for lowest in ["0 / 0", "1e10", "-1e10", "math.huge"] {
+        refused(&format!("return table.move({{}}, {lowest}, -2, 1, {{}})"), "more than one call may");
+    }
+    refused("return table.move({}, 1, 0 / 0, 1, {})", "more than one call may");
+    for search in ["find", "match", "gmatch", "gsub", "split"] {
+        let subject = "string.rep('1', 200000)";
+        refused(&format!("return string.{search}({subject}, 123456789012345, '')"), "more than one call may");
+    }
+}
+
+#[test]
+fn one_call_that_takes_too_long_and_fails_is_out_of_time() {
+    let limits = settings::Policy { time_limit: Duration::from_millis(5), memory_limit: 16 << 20, ..short_limits() };
+    let policy = try_load(&script("return string.packsize(string.rep('x', 6e6) .. '?')"), limits).unwrap();
+    let failure = World::running_in(None).ask(&policy).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Time, "{failure}");
+}
+
+#[test]
 fn a_sort_with_a_bad_order() {
     runs_out_of_time("table.sort(table.create(1000, 1), function() while true do end end)");
     runs_out_of_time(
