@@ -131,7 +131,9 @@ fn upstream(root: &mut Section<'_>) -> Upstream {
         happy_eyeballs_delay: section
             .value("happy_eyeballs_delay", duration(ANY))
             .unwrap_or(default.happy_eyeballs_delay),
-        tls: section.section("tls").and_then(|section| tls::client(section, tls::HostNames::Verified)),
+        tls: section
+            .filled_section("tls", tls::EMPTY_CLIENT)
+            .and_then(|section| tls::client(section, tls::HostNames::Verified)),
     }
 }
 

@@ -37,7 +37,7 @@ fn listener(mut section: Section<'_>, earlier: &[Listener]) -> Option<Listener> 
     let limit = || whole(1..=1_000_000);
     let max_connections = section.value("max_connections", limit()).unwrap_or(default.max_connections);
     let listener = Listener {
-        tls: section.section("tls").and_then(tls::server),
+        tls: section.filled_section("tls", tls::EMPTY_SERVER).and_then(tls::server),
         handshake_timeout: section.value("handshake_timeout", duration(WAIT)).unwrap_or(default.handshake_timeout),
         request_timeout: section.value("request_timeout", duration(WAIT)).unwrap_or(default.request_timeout),
         max_connections,

@@ -40,7 +40,9 @@ fn zookeeper(mut section: Section<'_>) -> Option<ZooKeeper> {
     let hosts = section.required("hosts", |node| hosts(node, port));
     let chroot = section.value("chroot", |node| address::chroot(&text(node)?));
     let secure = section.has("tls");
-    let tls = section.section("tls").and_then(|section| tls::client(section, tls::HostNames::Ignored));
+    let tls = section
+        .filled_section("tls", tls::EMPTY_CLIENT)
+        .and_then(|section| tls::client(section, tls::HostNames::Ignored));
     let session =
         section.value("session_timeout", duration(SHORTEST_SESSION..=LONGEST)).unwrap_or(ZooKeeper::SESSION_TIMEOUT);
     let request = section.value("request_timeout", duration(WAIT)).unwrap_or(ZooKeeper::REQUEST_TIMEOUT);

@@ -255,6 +255,34 @@ fn one_address_may_have_all_connections_unless_the_file_says_less() {
 }
 
 #[test]
+fn a_tls_section_without_content_is_not_taken_for_plain_tcp() {
+    let text = "\
+listeners:
+  - name: a
+    address: '[::]:79'
+    tls:
+registry:
+  zookeeper:
+    hosts: zk
+    tls:
+      # ca: ca.pem
+upstream:
+  tls: ~
+";
+    let client = "is empty; remove the key for plain TCP, or give ca";
+    let expected = [
+        "4: listeners[0].tls: is empty; remove the key for plain TCP, or give certificates".to_owned(),
+        format!("8: registry.zookeeper.tls: {client}"),
+        format!("11: upstream.tls: {client}"),
+    ];
+    assert_eq!(problems_of(text), expected);
+    assert_eq!(
+        problems_of(&format!("{MINIMAL}upstream: {{tls: {{}}}}")),
+        ["2: upstream.tls.ca: is missing; it has no default"]
+    );
+}
+
+#[test]
 fn what_the_kernel_cannot_count_is_refused_with_the_range() {
     let stream = |lines: &str| load(&format!("{MINIMAL}stream: {{{lines}}}")).map(|loaded| loaded.settings.stream);
     let refused = |lines: &str| stream(lines).unwrap_err().to_string().replace("/etc/fp/f.yaml:2: stream.", "");
