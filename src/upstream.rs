@@ -5,6 +5,7 @@ pub mod connect;
 mod health;
 pub mod itself;
 mod request;
+mod resolver;
 pub mod unreached;
 
 use std::io;
@@ -21,6 +22,7 @@ use self::connect::Connect;
 pub use self::connect::{ConnectError, Pace, connect};
 use self::health::Health;
 pub use self::itself::Itself;
+use self::resolver::Resolver;
 pub use self::unreached::{Attempt, TargetError, Unreached};
 use crate::config::settings;
 use crate::metrics::{self, Dialled};
@@ -29,10 +31,12 @@ use crate::route::Target;
 use crate::tls;
 use crate::transport::Transport;
 
-/// Reaches targets, and remembers across generations which ones failed lately. Clones share that memory.
+/// Reaches targets, and remembers across generations which ones failed lately. Clones share that
+/// memory, and the names that are looked up at one time.
 #[derive(Debug, Clone)]
 pub struct Dialler {
     health: Arc<Health>,
+    resolver: Resolver,
     metrics: metrics::Upstream,
 }
 
@@ -82,7 +86,7 @@ struct Rest {
 impl Dialler {
     /// A dialler that knows of no failure yet.
     pub fn new(metrics: metrics::Upstream) -> Self {
-        Self { health: Arc::default(), metrics }
+        Self { health: Arc::default(), resolver: Resolver::default(), metrics }
     }
 
     /// Sends `request` to the first of `targets` that takes a connection; those that failed lately come last. All of
@@ -120,7 +124,7 @@ impl Dialler {
         while let Some(target) = rest.targets.next() {
             let fair = rest.is_fair(&how.settings);
             let start = Instant::now();
-            let outcome = attempt(&target, request, how, rest.left).await;
+            let outcome = self.attempt(&target, request, how, rest.left).await;
             rest.left = rest.left.saturating_sub(start.elapsed());
             match outcome {
                 Ok((transport, address)) => {
@@ -133,6 +137,36 @@ impl Dialler {
             }
         }
         Err(Unreached::new(rest.failed))
+    }
+
+    /// Everything that is done to one target within `left`: is it another than this relay, connect, shake hands, ask.
+    async fn attempt(
+        &self,
+        target: &Target,
+        request: &BuildId,
+        how: &How,
+        left: Duration,
+    ) -> Result<(Transport, SocketAddr), TargetError> {
+        if let Some(sign) = how.itself.named_by(target) {
+            return Err(TargetError::Itself(sign));
+        }
+        if target.tls && how.tls.is_none() {
+            return Err(TargetError::NoTls);
+        }
+        if left.is_zero() {
+            return Err(TargetError::OutOfTime(how.settings.timeout));
+        }
+        let start = Instant::now();
+        let connect = Connect::new(target.host.as_str(), target.port, Pace::from(&how.settings).within(left));
+        let addresses = connect.resolve(&self.resolver).await?;
+        if let Some(sign) = how.itself.listens_at(&addresses) {
+            return Err(TargetError::Itself(sign));
+        }
+        let (tcp, address) = connect.race(addresses).await?;
+        let after = how.settings.handshake_timeout.min(left.saturating_sub(start.elapsed()));
+        let transport = timeout(after, ask(tcp, address, target, request, how)).await;
+        let transport = transport.unwrap_or(Err(TargetError::HandshakeTimeout { address, after }))?;
+        Ok((transport, address))
     }
 
     /// Notes a failure. Silence is held against a target only if it had a `fair` time to answer.
@@ -164,35 +198,6 @@ impl Rest {
     fn is_fair(&self, settings: &settings::Upstream) -> bool {
         self.left > settings.timeout / 2
     }
-}
-
-/// Everything that is done to one target within `left`: is it another than this relay, connect, shake hands, ask.
-async fn attempt(
-    target: &Target,
-    request: &BuildId,
-    how: &How,
-    left: Duration,
-) -> Result<(Transport, SocketAddr), TargetError> {
-    if let Some(sign) = how.itself.named_by(target) {
-        return Err(TargetError::Itself(sign));
-    }
-    if target.tls && how.tls.is_none() {
-        return Err(TargetError::NoTls);
-    }
-    if left.is_zero() {
-        return Err(TargetError::OutOfTime(how.settings.timeout));
-    }
-    let start = Instant::now();
-    let connect = Connect::new(target.host.as_str(), target.port, Pace::from(&how.settings).within(left));
-    let addresses = connect.resolve().await?;
-    if let Some(sign) = how.itself.listens_at(&addresses) {
-        return Err(TargetError::Itself(sign));
-    }
-    let (tcp, address) = connect.race(addresses).await?;
-    let after = how.settings.handshake_timeout.min(left.saturating_sub(start.elapsed()));
-    let transport = timeout(after, ask(tcp, address, target, request, how)).await;
-    let transport = transport.unwrap_or(Err(TargetError::HandshakeTimeout { address, after }))?;
-    Ok((transport, address))
 }
 
 async fn ask(

@@ -48,16 +48,17 @@ where
     }
 }
 
-/// A duration of at least `least`, such as `10s`, `250ms` or `1h 30m`.
-pub(super) fn duration(least: Duration) -> impl Fn(&Node) -> Parsed<Duration> {
+/// A duration within `range`, such as `10s`, `250ms` or `1h 30m`.
+pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Node) -> Parsed<Duration> {
     move |node| {
         let Node::Text(text) = node else { return Err(expected("a duration with its unit, such as 10s", node)) };
         let duration = humantime::parse_duration(text)
             .map_err(|error| format!("expected a duration such as 10s or 5m, found {node}: {error}"))?;
-        if duration < least {
-            return Err(format!("must be at least {}, is {text}", humantime::format_duration(least)));
+        if range.contains(&duration) {
+            return Ok(duration);
         }
-        Ok(duration)
+        let [least, most] = [range.start(), range.end()].map(|bound| humantime::format_duration(*bound));
+        Err(format!("must be from {least} to {most}, is {text}"))
     }
 }
 
@@ -152,12 +153,13 @@ mod tests {
 
     #[test]
     fn durations_carry_their_unit() {
-        let parse = duration(Duration::from_millis(1));
+        let parse = duration(Duration::from_millis(1)..=Duration::from_secs(90));
         assert_eq!(parse(&node("1m 30s")), Ok(Duration::from_secs(90)));
         assert_eq!(parse(&node("250ms")), Ok(Duration::from_millis(250)));
         let bare = parse(&Node::Integer(10)).unwrap_err();
         assert_eq!(bare, "expected a duration with its unit, such as 10s, found 10");
-        assert_eq!(parse(&node("0s")).unwrap_err(), "must be at least 1ms, is 0s");
+        assert_eq!(parse(&node("0s")).unwrap_err(), "must be from 1ms to 1m 30s, is 0s");
+        assert_eq!(parse(&node("91s")).unwrap_err(), "must be from 1ms to 1m 30s, is 91s");
         assert!(parse(&node("soon")).unwrap_err().starts_with("expected a duration such as 10s or 5m, found \"soon\""));
     }
 
