@@ -72,7 +72,8 @@ pub struct Dialled {
     /// `direct` or `gateway`.
     pub kind: &'static str,
     /// `connected`, or the reason it was not: `resolve`, `connect`, `connect_timeout`, `handshake`,
-    /// `handshake_timeout`, `itself`, `no_tls`. Beside `connected` later `closed`, if it never took the request.
+    /// `handshake_timeout`, `itself`, `no_tls`, `out_of_time`. Beside `connected` later `closed`, if it never took the
+    /// request.
     pub result: &'static str,
 }
 
