@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{CertificateParams, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -28,9 +28,11 @@ struct Identity {
 impl Identity {
     fn new(host: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let CertifiedKey { cert, signing_key } = generate_simple_self_signed([host.to_owned()]).unwrap();
-        fs::write(folder.path().join("cert.pem"), cert.pem()).unwrap();
-        fs::write(folder.path().join("key.pem"), signing_key.serialize_pem()).unwrap();
+        let mut params = CertificateParams::new([host.to_owned()]).unwrap();
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign];
+        let key = KeyPair::generate().unwrap();
+        fs::write(folder.path().join("cert.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        fs::write(folder.path().join("key.pem"), key.serialize_pem()).unwrap();
         Self { folder }
     }
 
