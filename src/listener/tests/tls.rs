@@ -111,7 +111,23 @@ async fn plain_text_on_a_tls_listener_is_a_failed_handshake() {
     let mut viewer = connect(relay.address()).await.unwrap();
     viewer.write_all(b"0123456789abcdef0123456789abcdef\n").await.unwrap();
     let greeted = relay.accepted().await.greet().await;
-    assert!(matches!(greeted, Err(Fault::Handshake(reason)) if reason.contains("plain text")));
+    assert_eq!(greeted.unwrap_err().label(), "plain_text");
+}
+
+#[tokio::test]
+async fn each_reason_of_a_failed_handshake_is_counted_for_itself() {
+    let (mut relay, _identity) = relay(loopback());
+    let stranger = Identity::new("relay.example.org");
+    let tcp = connect(relay.address()).await.unwrap();
+    let incoming = relay.accepted().await;
+    let viewer = stranger.viewer();
+    let (ours, theirs) = tokio::join!(viewer.connect("relay.example.org", tcp), incoming.greet());
+    ours.unwrap_err();
+    assert_eq!(theirs.unwrap_err().label(), "refused_by_peer");
+    let mut tcp = connect(relay.address()).await.unwrap();
+    tcp.write_all(HALF_A_HELLO).await.unwrap();
+    drop(tcp);
+    assert_eq!(relay.accepted().await.greet().await.unwrap_err().label(), "closed");
 }
 
 #[tokio::test]
