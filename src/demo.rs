@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
 use self::certificates::Authority;
@@ -45,6 +46,14 @@ pub struct Demo {
     builds: Vec<DemoBuild>,
     executors: Tasks,
     folder: TempDir,
+}
+
+/// What a person, a terminal or a script says when it is enough.
+#[derive(Debug)]
+pub struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
 }
 
 impl Demo {
@@ -116,6 +125,26 @@ The files behind it are in {} until you press Ctrl-C.",
         self.cloud.end().await;
         self.executors.stop();
         let _ended = self.executors.ended_within(ONCE).await;
+    }
+}
+
+impl Interrupts {
+    /// From here on, none of them ends the process by itself. Needs tokio's runtime.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for any of them.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
     }
 }
 

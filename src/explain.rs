@@ -6,20 +6,23 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
-use crate::config::settings::Settings;
+use crate::config::settings::{self, Settings};
 use crate::generation::Generation;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::names::{BuildId, Zone};
 use crate::policy::{Explained, Failure, Request};
-use crate::registry::{Build, Registry, Snapshot, Unavailable};
+use crate::registry::{self, Build, Registry, Snapshot, Unavailable};
 use crate::route::{Route, Target};
 use crate::tasks::Tasks;
 
 /// Longest wait for the registry's first full reading.
 const FIRST_READING: Duration = Duration::from_secs(10);
+
+/// How to see more of what is wrong than the last reason.
+const ADVICE: &str = "look whether it runs there, and what `fingerpost check` says of the certificates";
 
 /// A decision with everything it rests on. Its text is the explanation.
 #[derive(Debug)]
@@ -58,8 +61,13 @@ impl Explanation {
     pub async fn of(uuid: &BuildId, settings: Settings) -> Result<Self> {
         let (metrics, tasks) = (Metrics::new(), Tasks::new());
         let generation = Generation::load(1, settings, &Keyring::default(), &metrics)?;
+        if let settings::Registry::File(file) = &generation.settings.registry {
+            // A relay would wait for a better one.
+            registry::file::check(file)?;
+        }
         let registry = generation.open_registry(&metrics, &tasks);
-        let explanation = explain(&generation, &registry, uuid.clone()).await?;
+        let explanation = explain(&generation, &registry, uuid.clone()).await;
+        let explanation = explanation.with_context(|| unread(&generation.settings.registry))?;
         tasks.stop();
         let _closed = tasks.ended_within(FIRST_READING).await;
         Ok(explanation)
@@ -149,6 +157,17 @@ impl fmt::Display for Explanation {
         writeln!(f, "relay    {}", in_zone(self.zone.as_ref()))?;
         writeln!(f, "policy   {}", self.policy)?;
         self.write_decision(f)
+    }
+}
+
+/// What was asked for the build and did not know.
+fn unread(registry: &settings::Registry) -> String {
+    match registry {
+        settings::Registry::File(file) => format!("the registry file {} was not read", file.display()),
+        settings::Registry::ZooKeeper(zookeeper) => {
+            let hosts: Vec<_> = zookeeper.hosts.iter().map(ToString::to_string).collect();
+            format!("no answer from ZooKeeper at {}{}; {ADVICE}", hosts.join(","), zookeeper.chroot)
+        }
     }
 }
 

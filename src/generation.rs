@@ -79,15 +79,30 @@ impl Generation {
         }
     }
 
-    /// Which certificate runs out first, and when.
+    /// Which certificate or revocation list runs out first, and when.
     pub fn first_expiry(&self) -> Option<(PathBuf, SystemTime)> {
-        let servers = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        let clients = self.upstream_tls.iter().chain(&self.zookeeper_tls);
-        servers
-            .flat_map(tls::Server::expiries)
-            .chain(clients.flat_map(tls::Client::expiries))
-            .min_by_key(|(_, at)| *at)
-            .cloned()
+        let expiries = self.servers().flat_map(tls::Server::expiries);
+        expiries.chain(self.clients().flat_map(tls::Client::expiries)).min_by_key(|(_, at)| *at).cloned()
+    }
+
+    /// What is used although it should be changed, each file's once.
+    pub fn warnings(&self) -> Vec<tls::LoadWarning> {
+        let warnings = self.servers().flat_map(tls::Server::warnings);
+        let mut all = Vec::new();
+        for warning in warnings.chain(self.clients().flat_map(tls::Client::warnings)) {
+            if !all.contains(warning) {
+                all.push(warning.clone());
+            }
+        }
+        all
+    }
+
+    fn servers(&self) -> impl Iterator<Item = &tls::Server> {
+        self.listeners.iter().filter_map(|listener| listener.tls.as_ref())
+    }
+
+    fn clients(&self) -> impl Iterator<Item = &tls::Client> {
+        self.upstream_tls.iter().chain(&self.zookeeper_tls)
     }
 }
 

@@ -13,6 +13,9 @@ use crate::config::settings::{Log, LogFormat};
 /// The target of stream records, which can be switched off alone.
 const RECORDS: &str = "fingerpost::record";
 
+/// The ZooKeeper library tells of every connection it tries, loudly; what matters of that the registry says itself.
+const QUIET: &str = "zookeeper_client=error";
+
 /// Changes what is written, while it is written.
 #[derive(Debug, Clone)]
 pub struct Logging {
@@ -64,7 +67,8 @@ pub fn check(settings: &Log) -> Result<(), LoggingError> {
 
 fn filter(settings: &Log) -> Result<EnvFilter, LoggingError> {
     let records = if settings.records { "info" } else { "off" };
-    let text = format!("{},{RECORDS}={records}", settings.level);
+    // The last word on a target counts, so the operator's filter may still name the library.
+    let text = format!("{QUIET},{},{RECORDS}={records}", settings.level);
     EnvFilter::try_new(text).map_err(|source| LoggingError::Filter { text: settings.level.clone(), source })
 }
 

@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use fingerpost::cli::{self, Args, Command, Exit, check, manual, stream};
 use fingerpost::config::problem::Problems;
+use fingerpost::config::settings::Log;
 use fingerpost::config::{Environment, Source};
-use fingerpost::demo::Demo;
+use fingerpost::demo::{Demo, Interrupts};
 use fingerpost::explain::Explanation;
 use fingerpost::generation::LoadErrors;
 use fingerpost::listener::Passed;
@@ -50,6 +51,8 @@ fn run(source: &Source, passed: Passed) -> Result<Exit> {
 /// Prints what would be decided for a build.
 fn explain(asked: &cli::Explain, environment: &Environment, out: &mut dyn Write) -> Result<Exit> {
     let settings = asked.source.chosen(environment).load()?.settings;
+    // What keeps the registry from being read is told as it happens; the rest of a relay's log is not asked for.
+    let _unchanged = Logging::start(&Log { level: "warn".to_owned(), ..Log::default() })?;
     let explanation = runtime(Some(1))?.block_on(Explanation::of(&asked.uuid, settings))?;
     write!(out, "{explanation}").context("cannot write the explanation")?;
     Ok(if explanation.routed() { Exit::Done } else { Exit::Failed })
@@ -64,15 +67,17 @@ fn show(asked: &stream::Stream, out: &mut dyn Write) -> Result<Exit> {
 /// Shows two zones at work.
 fn demo(once: bool, out: &mut dyn Write) -> Result<Exit> {
     runtime(None)?.block_on(async {
+        let mut interrupts = Interrupts::new().context("cannot listen for signals")?;
         let demo = Demo::start().await?;
-        if once {
-            demo.once(out).await?;
-        } else {
+        if !once {
             demo.describe(out)?;
-            tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
         }
+        let ended = tokio::select! {
+            shown = demo.once(out), if once => shown.map(|()| Exit::Done),
+            () = interrupts.next() => Ok(if once { Exit::Failed } else { Exit::Done }),
+        };
         demo.end().await;
-        Ok(Exit::Done)
+        ended
     })
 }
 

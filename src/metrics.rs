@@ -1,7 +1,9 @@
 //! Every number the relay keeps of itself, in the OpenMetrics text format. Counters live as long as the process:
 //! no reload touches them. All label sets are closed: nothing that a viewer sends becomes a label.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric};
@@ -26,6 +28,8 @@ pub struct Metrics {
     pub upstream: Upstream,
     /// Generations loaded or refused.
     pub reloads: Reloads,
+    /// Certificates in use.
+    pub certificates: Certificates,
 }
 
 /// How a stream ended.
@@ -51,7 +55,7 @@ pub struct ByListener {
 pub struct Turned {
     /// The configured listener's name.
     pub listener: String,
-    /// `listener_full`, `address_full`, `accept_error`.
+    /// `listener_full`, `address_full`, `accept_error`, `accept_panic`.
     pub reason: &'static str,
 }
 
@@ -68,7 +72,8 @@ pub struct Dialled {
     /// `direct` or `gateway`.
     pub kind: &'static str,
     /// `connected`, or the reason it was not: `resolve`, `connect`, `connect_timeout`, `handshake`,
-    /// `handshake_timeout`, `itself`, `no_tls`. Beside `connected` later `closed`, if it never took the request.
+    /// `handshake_timeout`, `itself`, `no_tls`, `out_of_time`. Beside `connected` later `closed`, if it never took the
+    /// request.
     pub result: &'static str,
 }
 
@@ -77,6 +82,13 @@ pub struct Dialled {
 pub struct Reload {
     /// `applied` or `refused`.
     pub result: &'static str,
+}
+
+/// One label: a file that the configuration names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByFile {
+    /// Its path.
+    pub file: String,
 }
 
 /// Streams and their bytes.
@@ -110,6 +122,8 @@ pub struct Registry {
     pub gateways: Gauge,
     /// 1 while the mirror follows its source, 0 while it does not.
     pub live: Gauge,
+    /// Seconds since the mirror last followed its source, or since the start if it never did; 0 while it does.
+    pub age: Gauge,
     /// Znodes or entries that could not be used: `not_json`, `too_large`, `bad_field`, `bad_name`,
     /// `unreadable`.
     pub malformed: Family<ByReason, Counter>,
@@ -148,6 +162,25 @@ pub struct Reloads {
     pub generation: Gauge,
 }
 
+/// Certificates in use.
+#[derive(Debug, Clone, Default)]
+pub struct Certificates {
+    /// When the first of them expires, in seconds since 1970, and in which file that one is. Absent where there is none.
+    pub first_expiry: Family<ByFile, Gauge>,
+}
+
+impl Certificates {
+    /// Puts the certificate that expires first in the place of the one that did.
+    pub fn expire_first(&self, first: Option<(PathBuf, SystemTime)>) {
+        self.first_expiry.clear();
+        if let Some((file, at)) = first {
+            let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let by = ByFile { file: file.display().to_string() };
+            self.first_expiry.get_or_create(&by).set(i64::try_from(seconds).unwrap_or(i64::MAX));
+        }
+    }
+}
+
 impl Metrics {
     /// All metrics at zero.
     pub fn new() -> Arc<Self> {
@@ -159,6 +192,7 @@ impl Metrics {
             policy: Policy::default(),
             upstream: Upstream::default(),
             reloads: Reloads::default(),
+            certificates: Certificates::default(),
         };
         metrics.register_traffic();
         metrics.register_state();
@@ -192,6 +226,8 @@ impl Metrics {
         add(&mut self.encoder, "registry_builds", "Builds in the mirror", &self.registry.builds);
         add(&mut self.encoder, "registry_gateways", "Gateways in the mirror", &self.registry.gateways);
         add(&mut self.encoder, "registry_live", "1 while the mirror follows its source", &self.registry.live);
+        let age = "Seconds since the mirror last followed its source";
+        add(&mut self.encoder, "registry_age_seconds", age, &self.registry.age);
         add(&mut self.encoder, "registry_malformed", "Entries that could not be used", &self.registry.malformed);
         add(&mut self.encoder, "registry_direct_reads", "Builds read past the mirror", &self.registry.direct_reads);
         add(&mut self.encoder, "registry_sessions", "ZooKeeper sessions begun", &self.registry.sessions);
@@ -201,6 +237,8 @@ impl Metrics {
         add(&mut self.encoder, "policy_failures", "Decisions that failed, by reason", &self.policy.failures);
         add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.reloads);
         add(&mut self.encoder, "generation", "The generation that serves now", &self.reloads.generation);
+        let first_expiry = "When the first certificate or revocation list expires, in seconds since 1970";
+        add(&mut self.encoder, "first_expiry_seconds", first_expiry, &self.certificates.first_expiry);
     }
 }
 

@@ -58,13 +58,14 @@ pub struct Monitoring {
 struct Sources {
     health: Probe,
     metrics: Arc<Metrics>,
+    started: Instant,
 }
 
 impl Monitoring {
     /// Closed at first. Connections are served in `tasks`.
     pub fn new(health: Probe, metrics: Arc<Metrics>, tasks: Tasks) -> Self {
         let listeners = Listeners::new(metrics.listeners.clone(), tasks.clone());
-        Self { listeners, router: router(Sources { health, metrics }), tasks }
+        Self { listeners, router: router(Sources { health, metrics, started: Instant::now() }), tasks }
     }
 
     /// Binds the port where `wanted` has it. One that stays where it is goes on untouched, and nothing changes yet.
@@ -126,6 +127,13 @@ fn router(sources: Sources) -> Router {
 }
 
 async fn metrics(Given(sources): Given<Sources>) -> impl IntoResponse {
+    // An age grows by itself, so it is true only when it is asked for.
+    let age = match (sources.health)().freshness {
+        Freshness::Live => Duration::ZERO,
+        Freshness::StaleSince(since) => since.elapsed(),
+        Freshness::Never => sources.started.elapsed(),
+    };
+    sources.metrics.registry.age.set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
     ([(CONTENT_TYPE, OPENMETRICS)], sources.metrics.text())
 }
 

@@ -4,4 +4,4 @@ mod pid_file;
 mod privileges;
 
 pub use pid_file::{PidFile, PidFileError};
-pub use privileges::{PrivilegeError, drop_to};
+pub use privileges::{PrivilegeError, check_user, drop_to};

@@ -1,7 +1,7 @@
 //! What is known of builds and components: a mirror that answers at once, and a direct read behind it. It never says
 //! that a build does not exist unless its source said so.
 
-mod file;
+pub mod file;
 pub mod malformed;
 pub mod model;
 pub mod publisher;

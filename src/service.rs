@@ -263,7 +263,11 @@ fn watched(source: &Source, settings: &Settings) -> Vec<PathBuf> {
 /// Reads what `settings` names, off the threads that serve streams.
 async fn load(number: u64, settings: Settings, keyring: &Arc<Keyring>, metrics: &Arc<Metrics>) -> Result<Generation> {
     let (keyring, metrics) = (Arc::clone(keyring), Arc::clone(metrics));
-    Ok(spawn_blocking(move || Generation::load(number, settings, &keyring, &metrics)).await??)
+    let generation = spawn_blocking(move || Generation::load(number, settings, &keyring, &metrics)).await??;
+    for warning in generation.warnings() {
+        warn!("{warning}");
+    }
+    Ok(generation)
 }
 
 /// Several errors as one, each on a line of its own.

@@ -81,4 +81,5 @@ impl Deciding {
 
 fn measure(generation: &Generation, metrics: &Metrics) {
     metrics.reloads.generation.set(i64::try_from(generation.number).unwrap_or(i64::MAX));
+    metrics.certificates.expire_first(generation.first_expiry());
 }

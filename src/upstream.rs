@@ -5,21 +5,24 @@ pub mod connect;
 mod health;
 pub mod itself;
 mod request;
+mod resolver;
 pub mod unreached;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use std::vec;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use self::connect::Connect;
 pub use self::connect::{ConnectError, Pace, connect};
 use self::health::Health;
 pub use self::itself::Itself;
+use self::resolver::Resolver;
 pub use self::unreached::{Attempt, TargetError, Unreached};
 use crate::config::settings;
 use crate::metrics::{self, Dialled};
@@ -28,10 +31,12 @@ use crate::route::Target;
 use crate::tls;
 use crate::transport::Transport;
 
-/// Reaches targets, and remembers across generations which ones failed lately. Clones share that memory.
+/// Reaches targets, and remembers across generations which ones failed lately. Clones share that
+/// memory, and the names that are looked up at one time.
 #[derive(Debug, Clone)]
 pub struct Dialler {
     health: Arc<Health>,
+    resolver: Resolver,
     metrics: metrics::Upstream,
 }
 
@@ -74,21 +79,25 @@ pub enum Silence {
 struct Rest {
     targets: vec::IntoIter<Target>,
     failed: Vec<Attempt>,
+    /// What reaching them may still take. The time that a reached one stays silent does not count: logs may.
+    left: Duration,
 }
 
 impl Dialler {
     /// A dialler that knows of no failure yet.
     pub fn new(metrics: metrics::Upstream) -> Self {
-        Self { health: Arc::default(), metrics }
+        Self { health: Arc::default(), resolver: Resolver::default(), metrics }
     }
 
-    /// Sends `request` to the first of `targets` that takes a connection; those that failed lately come last.
+    /// Sends `request` to the first of `targets` that takes a connection; those that failed lately come last. All of
+    /// them together take no longer than the settings' `timeout`.
     ///
     /// It returns as soon as the request is sent: a live upstream may be silent for hours. Whether the upstream took
     /// it shows later, see [`Dialler::after_silence`].
     pub async fn reach(&self, targets: &[Target], request: &BuildId, how: &How) -> Result<Reached, Unreached> {
         let order = self.health.order(targets, how.settings.retry_failed_after);
-        self.reach_rest(Rest { targets: order.into_iter(), failed: Vec::new() }, request, how).await
+        let rest = Rest { targets: order.into_iter(), failed: Vec::new(), left: how.settings.timeout };
+        self.reach_rest(rest, request, how).await
     }
 
     /// Decides what it means that `reached` ended without having sent a byte, in order or with an error, and sends
@@ -107,27 +116,62 @@ impl Dialler {
             Err(source) => TargetError::Broke { address, source },
         };
         drop(transport);
-        rest.failed.push(self.failed(target, error, how));
+        rest.failed.push(self.failed(target, error, true, how));
         self.reach_rest(rest, request, how).await.map(|reached| Silence::Instead(Box::new(reached)))
     }
 
     async fn reach_rest(&self, mut rest: Rest, request: &BuildId, how: &How) -> Result<Reached, Unreached> {
         while let Some(target) = rest.targets.next() {
-            match attempt(&target, request, how).await {
+            let fair = rest.is_fair(&how.settings);
+            let start = Instant::now();
+            let outcome = self.attempt(&target, request, how, rest.left).await;
+            rest.left = rest.left.saturating_sub(start.elapsed());
+            match outcome {
                 Ok((transport, address)) => {
                     self.health.works(&target);
                     self.count(&target, "connected");
                     let tried = rest.failed.len() + 1;
                     return Ok(Reached { transport, target, address, tried, rest });
                 }
-                Err(error) => rest.failed.push(self.failed(target, error, how)),
+                Err(error) => rest.failed.push(self.failed(target, error, fair, how)),
             }
         }
         Err(Unreached::new(rest.failed))
     }
 
-    fn failed(&self, target: Target, error: TargetError, how: &How) -> Attempt {
-        if error.is_its_fault() {
+    /// Everything that is done to one target within `left`: is it another than this relay, connect, shake hands, ask.
+    async fn attempt(
+        &self,
+        target: &Target,
+        request: &BuildId,
+        how: &How,
+        left: Duration,
+    ) -> Result<(Transport, SocketAddr), TargetError> {
+        if let Some(sign) = how.itself.named_by(target) {
+            return Err(TargetError::Itself(sign));
+        }
+        if target.tls && how.tls.is_none() {
+            return Err(TargetError::NoTls);
+        }
+        if left.is_zero() {
+            return Err(TargetError::OutOfTime(how.settings.timeout));
+        }
+        let start = Instant::now();
+        let connect = Connect::new(target.host.as_str(), target.port, Pace::from(&how.settings).within(left));
+        let addresses = connect.resolve(&self.resolver).await?;
+        if let Some(sign) = how.itself.listens_at(&addresses) {
+            return Err(TargetError::Itself(sign));
+        }
+        let (tcp, address) = connect.race(addresses).await?;
+        let after = how.settings.handshake_timeout.min(left.saturating_sub(start.elapsed()));
+        let transport = timeout(after, ask(tcp, address, target, request, how)).await;
+        let transport = transport.unwrap_or(Err(TargetError::HandshakeTimeout { address, after }))?;
+        Ok((transport, address))
+    }
+
+    /// Notes a failure. Silence is held against a target only if it had a `fair` time to answer.
+    fn failed(&self, target: Target, error: TargetError, fair: bool, how: &How) -> Attempt {
+        if error.is_its_fault() && (fair || !error.is_silence()) {
             self.health.failed_now(&target, how.settings.retry_failed_after);
         }
         self.count(&target, error.label());
@@ -148,24 +192,12 @@ impl Reached {
     }
 }
 
-/// Everything that is done to one target: is it another than this relay, connect, shake hands, ask.
-async fn attempt(target: &Target, request: &BuildId, how: &How) -> Result<(Transport, SocketAddr), TargetError> {
-    if let Some(sign) = how.itself.named_by(target) {
-        return Err(TargetError::Itself(sign));
+impl Rest {
+    /// Whether the targets so far left more than half of the time: less says little about who does not answer in it,
+    /// and the first that does not answer in more is found out, so that no route stays stuck at its dead targets.
+    fn is_fair(&self, settings: &settings::Upstream) -> bool {
+        self.left > settings.timeout / 2
     }
-    if target.tls && how.tls.is_none() {
-        return Err(TargetError::NoTls);
-    }
-    let connect = Connect::new(target.host.as_str(), target.port, Pace::from(&how.settings));
-    let addresses = connect.resolve().await?;
-    if let Some(sign) = how.itself.listens_at(&addresses) {
-        return Err(TargetError::Itself(sign));
-    }
-    let (tcp, address) = connect.race(addresses).await?;
-    let after = how.settings.handshake_timeout;
-    let transport = timeout(after, ask(tcp, address, target, request, how)).await;
-    let transport = transport.unwrap_or(Err(TargetError::HandshakeTimeout { address, after }))?;
-    Ok((transport, address))
 }
 
 async fn ask(

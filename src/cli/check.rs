@@ -1,7 +1,6 @@
 //! `fingerpost check`: everything that can be found wrong with a configuration, and all that it names, before a relay is
 //! started on it. It opens no connection and no port, and writes no file.
 
-use std::fs;
 use std::io::Write;
 use std::iter;
 use std::path::Path;
@@ -14,6 +13,8 @@ use crate::config::settings::{ClientCertificates, ClientTls, KeyPairFiles, Regis
 use crate::config::{Environment, Loaded};
 use crate::metrics::Metrics;
 use crate::policy::{Place, Policy};
+use crate::process;
+use crate::registry;
 use crate::tls::{Client, LoadError, LoadWarning, Server};
 
 mod summary;
@@ -86,6 +87,7 @@ pub fn examine(loaded: &Loaded) -> Findings {
     }
     findings.problems.extend(policy(loaded));
     findings.problems.extend(registry(loaded));
+    findings.problems.extend(user(loaded));
     findings
 }
 
@@ -169,11 +171,16 @@ fn policy(loaded: &Loaded) -> Option<Problem> {
     Some(loaded.sources.problem("policy.file", error.to_string()))
 }
 
-/// That the registry's file can be read; its content changes while the relay runs, and is judged there.
+/// That the registry's file could be used as it is now.
 fn registry(loaded: &Loaded) -> Option<Problem> {
     let Registry::File(file) = &loaded.settings.registry else { return None };
-    let error = fs::File::open(file).err()?;
-    Some(loaded.sources.problem("registry.file", format!("cannot be read: {}: {error}", file.display())))
+    let error = registry::file::check(file).err()?;
+    Some(loaded.sources.problem("registry.file", error.to_string()))
+}
+
+fn user(loaded: &Loaded) -> Option<Problem> {
+    let error = process::check_user(loaded.settings.process.user.as_deref()?).err()?;
+    Some(loaded.sources.problem("process.user", error.to_string()))
 }
 
 fn tell(err: &mut dyn Write, problems: &[Problem], warnings: &[Problem]) -> anyhow::Result<Exit> {

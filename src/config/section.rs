@@ -153,6 +153,17 @@ impl<'r> Section<'r> {
         Self::new(self.report, self.path(key), entry.spot, entry.node)
     }
 
+    /// The mapping below `key`, as [`Self::section`] gives it, for a key whose presence says something: without a value
+    /// it is a problem, which `instead` goes on to tell the way out of.
+    pub(super) fn filled_section(&mut self, key: &'static str, instead: &str) -> Option<Self> {
+        if self.entries.iter().any(|entry| entry.key == key && entry.node == Node::Null) {
+            let section = self.section(key);
+            self.problem(key, format!("is empty; {instead}"));
+            return section;
+        }
+        self.section(key)
+    }
+
     /// The list of mappings below `key`; `None` if it is missing, `null`, or no list.
     pub(super) fn sections(&mut self, key: &'static str) -> Option<Vec<Self>> {
         let items = self.items(key)?;

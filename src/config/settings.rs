@@ -3,14 +3,16 @@
 //! Files are named here, never read: certificates belong to `tls`, policies to `policy`. The defaults are the
 //! ones that `config/fingerpost.yaml` documents.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::names::{Hostname, Zone};
 
+mod network;
 mod tls;
 
+pub use network::Network;
 pub use tls::{ClientCertificates, ClientTls, KeyPairFiles, ServerTls, TlsVersion, Trust};
 
 /// Everything one generation is made from.
@@ -55,7 +57,7 @@ pub struct Listener {
     pub request_timeout: Duration,
     /// Streams at one time, all viewers together.
     pub max_connections: usize,
-    /// Streams at one time from one client address.
+    /// Streams at one time from one client address; as many as all together, unless set.
     pub max_connections_per_address: usize,
     /// Peers whose PROXY protocol header is required and believed; nobody else's is.
     pub proxy_protocol_from: Vec<Network>,
@@ -68,15 +70,6 @@ pub enum ListenAddress {
     Bind(SocketAddr),
     /// Passed by systemd under this `FileDescriptorName` (or index, as text).
     Systemd(String),
-}
-
-/// A range of addresses in CIDR notation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// The first address of the range.
-    pub address: IpAddr,
-    /// How many leading bits count: at most 32 for IPv4, 128 for IPv6.
-    pub prefix: u8,
 }
 
 /// How the relay appears in ZooKeeper to the rest of Zuul.
@@ -137,6 +130,8 @@ pub struct Policy {
 /// How targets are dialled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
+    /// Longest wait for all targets of one route together.
+    pub timeout: Duration,
     /// Longest wait for a target's TCP connection, name resolution included.
     pub connect_timeout: Duration,
     /// Longest wait for a target's TLS handshake.
@@ -208,23 +203,6 @@ pub struct Process {
     pub workers: Option<usize>,
 }
 
-impl Network {
-    /// Says whether `address` lies in this range. IPv4 addresses mapped into IPv6 count as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address.to_canonical(), address.to_canonical()) {
-            (IpAddr::V4(net), IpAddr::V4(addr)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
-                (net.to_bits() ^ addr.to_bits()) & mask == 0
-            }
-            (IpAddr::V6(net), IpAddr::V6(addr)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
-                (net.to_bits() ^ addr.to_bits()) & mask == 0
-            }
-            _ => false,
-        }
-    }
-}
-
 impl ZooKeeper {
     /// What Zuul asks for; servers usually grant 40 s.
     pub const SESSION_TIMEOUT: Duration = Duration::from_secs(120);
@@ -251,6 +229,8 @@ impl Default for Policy {
 impl Default for Upstream {
     fn default() -> Self {
         Self {
+            // No viewer of Zuul's own gateway ever waited longer for an answer.
+            timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(5),
             retry_failed_after: Duration::from_secs(30),
@@ -295,7 +275,7 @@ impl Listener {
             handshake_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(10),
             max_connections: 10_000,
-            max_connections_per_address: 1_000,
+            max_connections_per_address: 10_000,
             proxy_protocol_from: Vec::new(),
         }
     }

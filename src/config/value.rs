@@ -48,16 +48,17 @@ where
     }
 }
 
-/// A duration of at least `least`, such as `10s`, `250ms` or `1h 30m`.
-pub(super) fn duration(least: Duration) -> impl Fn(&Node) -> Parsed<Duration> {
+/// A duration within `range`, such as `10s`, `250ms` or `1h 30m`.
+pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Node) -> Parsed<Duration> {
     move |node| {
         let Node::Text(text) = node else { return Err(expected("a duration with its unit, such as 10s", node)) };
         let duration = humantime::parse_duration(text)
             .map_err(|error| format!("expected a duration such as 10s or 5m, found {node}: {error}"))?;
-        if duration < least {
-            return Err(format!("must be at least {}, is {text}", humantime::format_duration(least)));
+        if range.contains(&duration) {
+            return Ok(duration);
         }
-        Ok(duration)
+        let [least, most] = [range.start(), range.end()].map(|bound| humantime::format_duration(*bound));
+        Err(format!("must be from {least} to {most}, is {text}"))
     }
 }
 
@@ -98,12 +99,7 @@ pub(super) fn network(node: &Node) -> Parsed<Network> {
         None => Some((text.parse().ok()?, None)),
     })
     .ok_or_else(|| expected("a range of addresses such as 10.0.0.0/8, or one address", node))?;
-    let longest = if address.is_ipv4() { 32 } else { 128 };
-    let prefix = prefix.unwrap_or(longest);
-    if prefix > longest {
-        return Err(format!("has a prefix longer than {longest} bits: {node}"));
-    }
-    Ok(Network { address, prefix })
+    Network::new(address, prefix).map_err(|why| format!("{why}: {node}"))
 }
 
 /// A zone's name.
@@ -157,12 +153,13 @@ mod tests {
 
     #[test]
     fn durations_carry_their_unit() {
-        let parse = duration(Duration::from_millis(1));
+        let parse = duration(Duration::from_millis(1)..=Duration::from_secs(90));
         assert_eq!(parse(&node("1m 30s")), Ok(Duration::from_secs(90)));
         assert_eq!(parse(&node("250ms")), Ok(Duration::from_millis(250)));
         let bare = parse(&Node::Integer(10)).unwrap_err();
         assert_eq!(bare, "expected a duration with its unit, such as 10s, found 10");
-        assert_eq!(parse(&node("0s")).unwrap_err(), "must be at least 1ms, is 0s");
+        assert_eq!(parse(&node("0s")).unwrap_err(), "must be from 1ms to 1m 30s, is 0s");
+        assert_eq!(parse(&node("91s")).unwrap_err(), "must be from 1ms to 1m 30s, is 91s");
         assert!(parse(&node("soon")).unwrap_err().starts_with("expected a duration such as 10s or 5m, found \"soon\""));
     }
 
@@ -180,8 +177,9 @@ mod tests {
         let parsed = |text| network(&node(text)).map(|network| (network.address.to_string(), network.prefix));
         assert_eq!(parsed("10.0.0.0/8"), Ok(("10.0.0.0".to_owned(), 8)));
         assert_eq!(parsed("::1"), Ok(("::1".to_owned(), 128)));
+        assert_eq!(parsed("::ffff:10.9.9.9"), Ok(("10.9.9.9".to_owned(), 32)));
         assert_eq!(parsed("10.0.0.0/33"), Err("has a prefix longer than 32 bits: \"10.0.0.0/33\"".to_owned()));
-        for bad in ["10.0.0.0/", "10.0.0/8", "host/8", "fd00::/300"] {
+        for bad in ["10.0.0.0/", "10.0.0/8", "host/8", "fd00::/129", "fd00::/300", "::ffff:10.0.0.0/8"] {
             assert!(parsed(bad).is_err(), "{bad}");
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Every key stands in `config/fingerpost.yaml` with its default; a test holds this file and that one together.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,11 +21,19 @@ mod registry;
 mod tests;
 mod tls;
 
-/// Shorter waits than this are surely a slip: no answer comes in less.
-const SHORTEST: Duration = Duration::from_millis(1);
+/// The longest wait of all: the kernel and ZooKeeper count milliseconds with 31 bits.
+const LONGEST: Duration = Duration::from_secs(24 * 24 * 60 * 60);
 
-/// The kernel counts keepalive in whole seconds.
-const SECOND: Duration = Duration::from_secs(1);
+/// Any wait, and none.
+const ANY: RangeInclusive<Duration> = Duration::ZERO..=LONGEST;
+
+/// A wait for somebody else. Shorter ones are surely a slip: no answer comes in less than a millisecond.
+const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST;
+
+/// The kernel counts keepalive in whole seconds with 15 bits, and probes with 7 (`MAX_TCP_KEEPIDLE`,
+/// `MAX_TCP_KEEPINTVL`, `MAX_TCP_KEEPCNT` in Linux's `tcp.h`).
+const KEEPALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(32_767);
+const PROBES: RangeInclusive<u32> = 1..=127;
 
 /// Reads the text of the file at `path`, asking `machine` for the host name if the file has none.
 ///
@@ -106,7 +115,7 @@ fn policy(root: &mut Section<'_>) -> Policy {
     let Some(mut section) = root.section("policy") else { return default };
     Policy {
         file: section.path_value("file"),
-        time_limit: section.value("time_limit", duration(SHORTEST)).unwrap_or(default.time_limit),
+        time_limit: section.value("time_limit", duration(WAIT)).unwrap_or(default.time_limit),
         memory_limit: section.value("memory_limit", size).unwrap_or(default.memory_limit),
     }
 }
@@ -114,32 +123,46 @@ fn policy(root: &mut Section<'_>) -> Policy {
 fn upstream(root: &mut Section<'_>) -> Upstream {
     let default = Upstream::default();
     let Some(mut section) = root.section("upstream") else { return default };
-    let any = Duration::ZERO;
     Upstream {
-        connect_timeout: section.value("connect_timeout", duration(SHORTEST)).unwrap_or(default.connect_timeout),
-        handshake_timeout: section.value("handshake_timeout", duration(SHORTEST)).unwrap_or(default.handshake_timeout),
-        retry_failed_after: section.value("retry_failed_after", duration(any)).unwrap_or(default.retry_failed_after),
+        timeout: section.value("timeout", duration(WAIT)).unwrap_or(default.timeout),
+        connect_timeout: section.value("connect_timeout", duration(WAIT)).unwrap_or(default.connect_timeout),
+        handshake_timeout: section.value("handshake_timeout", duration(WAIT)).unwrap_or(default.handshake_timeout),
+        retry_failed_after: section.value("retry_failed_after", duration(ANY)).unwrap_or(default.retry_failed_after),
         happy_eyeballs_delay: section
-            .value("happy_eyeballs_delay", duration(any))
+            .value("happy_eyeballs_delay", duration(ANY))
             .unwrap_or(default.happy_eyeballs_delay),
-        tls: section.section("tls").and_then(|section| tls::client(section, tls::HostNames::Verified)),
+        tls: section
+            .filled_section("tls", tls::EMPTY_CLIENT)
+            .and_then(|section| tls::client(section, tls::HostNames::Verified)),
     }
 }
 
 fn stream(root: &mut Section<'_>) -> Stream {
     let default = Stream::default();
     let Some(mut section) = root.section("stream") else { return default };
-    let any = Duration::ZERO;
-    Stream {
+    let stream = Stream {
         viewer_stall_timeout: section
-            .value("viewer_stall_timeout", duration(SHORTEST))
+            .value("viewer_stall_timeout", duration(WAIT))
             .unwrap_or(default.viewer_stall_timeout),
-        half_close_grace: section.value("half_close_grace", duration(any)).unwrap_or(default.half_close_grace),
-        keepalive_idle: section.value("keepalive_idle", duration(SECOND)).unwrap_or(default.keepalive_idle),
-        keepalive_interval: section.value("keepalive_interval", duration(SECOND)).unwrap_or(default.keepalive_interval),
-        // The kernel's own bound for TCP_KEEPCNT.
-        keepalive_probes: section.value("keepalive_probes", whole(1..=127)).unwrap_or(default.keepalive_probes),
-        drain_timeout: section.value("drain_timeout", duration(any)).unwrap_or(default.drain_timeout),
+        half_close_grace: section.value("half_close_grace", duration(ANY)).unwrap_or(default.half_close_grace),
+        keepalive_idle: section.value("keepalive_idle", duration(KEEPALIVE)).unwrap_or(default.keepalive_idle),
+        keepalive_interval: section
+            .value("keepalive_interval", duration(KEEPALIVE))
+            .unwrap_or(default.keepalive_interval),
+        keepalive_probes: section.value("keepalive_probes", whole(PROBES)).unwrap_or(default.keepalive_probes),
+        drain_timeout: section.value("drain_timeout", duration(ANY)).unwrap_or(default.drain_timeout),
+    };
+    probed(&section, &stream);
+    stream
+}
+
+/// All probes together are one wait, which the kernel counts as such.
+fn probed(section: &Section<'_>, stream: &Stream) {
+    let all = stream.keepalive_interval.saturating_mul(stream.keepalive_probes).saturating_add(stream.keepalive_idle);
+    if all > LONGEST {
+        let longest = humantime::format_duration(LONGEST);
+        let text = format!("makes keepalive_idle and all probes take longer than {longest}; have fewer, or more often");
+        section.problem("keepalive_probes", text);
     }
 }
 

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 #[derive(Debug, thiserror::Error)]
 pub enum PrivilegeError {
     /// No such user, or its name cannot be looked up.
-    #[error("process.user: there is no user {user:?} on this machine{reason}: create it, or name another")]
+    #[error("there is no user {user:?} on this machine{reason}: create it, or name another")]
     Unknown {
         /// The configured name.
         user: String,
@@ -20,7 +20,7 @@ pub enum PrivilegeError {
         reason: String,
     },
     /// The system refused a step.
-    #[error("process.user: cannot become {user:?}: {call}: {source}; root needs CAP_SETUID and CAP_SETGID for it")]
+    #[error("cannot become {user:?}: {call}: {source}; root needs CAP_SETUID and CAP_SETGID for it")]
     Refused {
         /// The configured name.
         user: String,
@@ -30,7 +30,7 @@ pub enum PrivilegeError {
         source: Errno,
     },
     /// Root's privileges could be taken back, so they were not given up.
-    #[error("process.user: became {user:?}, but could become root again: remove CAP_SETUID from the process")]
+    #[error("became {user:?}, but could become root again: remove CAP_SETUID from the process")]
     Regainable {
         /// The configured name.
         user: String,
@@ -56,6 +56,14 @@ pub fn drop_to(user: &str) -> Result<(), PrivilegeError> {
     become_user(&entry)?;
     info!(user, uid = entry.uid.as_raw(), "dropped root's privileges");
     Ok(())
+}
+
+/// Says whether there is such a user.
+///
+/// # Errors
+/// [`PrivilegeError::Unknown`] if there is none.
+pub fn check_user(user: &str) -> Result<(), PrivilegeError> {
+    find(user).map(drop)
 }
 
 fn find(user: &str) -> Result<User, PrivilegeError> {

@@ -1,6 +1,8 @@
 //! A registry from a YAML file, for sites without ZooKeeper and for the demo. A file that cannot be read leaves the
 //! last good one in force.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +22,14 @@ const POLL: Duration = Duration::from_secs(5);
 
 /// Why a registry file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FileError {
+pub enum FileError {
     /// The file cannot be read.
     #[error("cannot read the registry file {file}: {source}")]
     Read {
         /// The file.
         file: String,
         /// The system's reason.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file is not what it should be.
     #[error("{file}: {source}")]
@@ -124,8 +126,20 @@ struct Reader<'a> {
 
 /// Reads the whole of `file`. The revision of the snapshot is 0: the publisher counts.
 async fn read(file: &Path) -> Result<Snapshot, FileError> {
+    parse(file, tokio::fs::read_to_string(file).await)
+}
+
+/// Says whether `file` could be used as a registry. Blocks on the file system.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn check(file: &Path) -> Result<(), FileError> {
+    parse(file, fs::read_to_string(file)).map(drop)
+}
+
+fn parse(file: &Path, text: io::Result<String>) -> Result<Snapshot, FileError> {
     let name = || file.display().to_string();
-    let text = tokio::fs::read_to_string(file).await.map_err(|source| FileError::Read { file: name(), source })?;
+    let text = text.map_err(|source| FileError::Read { file: name(), source })?;
     let parsed: File = serde_yaml::from_str(&text).map_err(|source| FileError::Yaml { file: name(), source })?;
     Reader { file }.snapshot(parsed)
 }
@@ -241,7 +255,7 @@ mod tests {
     async fn read_text(text: &str) -> Result<Snapshot, FileError> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("registry.yaml");
-        std::fs::write(&file, text).unwrap();
+        fs::write(&file, text).unwrap();
         read(&file).await
     }
 
@@ -293,20 +307,20 @@ gateways:
     async fn a_changed_file_is_published_and_a_broken_one_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("registry.yaml");
-        std::fs::write(&file, "builds: [{uuid: aa}]").unwrap();
+        fs::write(&file, "builds: [{uuid: aa}]").unwrap();
         let (metrics, tasks) = (metrics::Registry::default(), Tasks::new());
         let registry = Registry::file(&file, metrics.clone(), &tasks);
         let mut changes = registry.changes();
         let (aa, bb) = (BuildId::parse("aa").unwrap(), BuildId::parse("bb").unwrap());
 
         changes.wait_for(|_| registry.snapshot().builds.contains_key(&aa)).await.unwrap();
-        std::fs::write(&file, "builds: [").unwrap();
+        fs::write(&file, "builds: [").unwrap();
         let refused = ByReason { reason: "file" };
         while metrics.malformed.get_or_create(&refused).get() == 0 {
             tokio::task::yield_now().await;
         }
         assert!(registry.find(&aa).await.unwrap().is_some(), "the last good one goes on");
-        std::fs::write(&file, "builds: [{uuid: bb}]").unwrap();
+        fs::write(&file, "builds: [{uuid: bb}]").unwrap();
         changes.wait_for(|_| registry.snapshot().builds.contains_key(&bb)).await.unwrap();
         assert!(registry.find(&aa).await.unwrap().is_none());
         tasks.stop();

@@ -71,7 +71,7 @@ impl Service {
 async fn settle(settings: &Process, tasks: &Tasks) -> Result<(Option<PidFile>, Option<mpsc::Receiver<Order>>)> {
     let pid_file = settings.pid_file.as_deref().map(PidFile::write).transpose()?;
     if let Some(user) = &settings.user {
-        process::drop_to(user)?;
+        process::drop_to(user).context("process.user")?;
     }
     let orders = match &settings.command_socket {
         Some(path) => Some(CommandSocket::bind(path).await?.serve(tasks)),

@@ -9,10 +9,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::settings;
+use crate::upstream::resolver::Resolver;
 
 /// How long a host is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +80,7 @@ pub struct AddressError {
 /// Connects to `host`, a name or an address (IPv6 without brackets), and says which address it was.
 pub async fn connect(host: &str, port: u16, pace: Pace) -> Result<(TcpStream, SocketAddr), ConnectError> {
     let connect = Connect::new(host, port, pace);
-    let addresses = connect.resolve().await?;
+    let addresses = connect.resolve(&Resolver::default()).await?;
     connect.race(addresses).await
 }
 
@@ -92,20 +93,24 @@ pub(super) struct Connect<'a> {
     until: Instant,
 }
 
-impl<'a> Connect<'a> {
-    /// Most addresses of one name that are tried. Who publishes more means load balancing, not reachability.
-    const MAX_ADDRESSES: usize = 16;
+impl Pace {
+    /// The same pace, for whoever has no more than `left`.
+    pub(super) fn within(self, left: Duration) -> Self {
+        Self { deadline: self.deadline.min(left), ..self }
+    }
+}
 
+impl<'a> Connect<'a> {
     pub(super) fn new(host: &'a str, port: u16, pace: Pace) -> Self {
         Self { host, port, pace, until: Instant::now() + pace.deadline }
     }
 
     /// All addresses of the host, families in turn, the resolver's favourite (RFC 6724) first.
-    pub(super) async fn resolve(&self) -> Result<Vec<SocketAddr>, ConnectError> {
-        let found = match timeout_at(self.until, lookup_host((self.host, self.port))).await {
+    pub(super) async fn resolve(&self, resolver: &Resolver) -> Result<Vec<SocketAddr>, ConnectError> {
+        let found = match timeout_at(self.until, resolver.addresses(self.host, self.port)).await {
             Err(_elapsed) => return Err(self.unresolved()),
             Ok(Err(source)) => return Err(ConnectError::Resolve { host: self.host.to_owned(), source }),
-            Ok(Ok(found)) => found.take(Self::MAX_ADDRESSES).collect::<Vec<_>>(),
+            Ok(Ok(found)) => found,
         };
         if found.is_empty() {
             return Err(ConnectError::NoAddress(self.host.to_owned()));
@@ -233,4 +238,4 @@ impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

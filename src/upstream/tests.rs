@@ -16,6 +16,7 @@ use crate::route::TargetKind;
 use crate::tasks::Tasks;
 
 mod over_tls;
+mod route_timeout;
 
 const UUID: &str = "0123456789abcdef0123456789abcdef";
 const LONG: Duration = Duration::from_secs(3600);
@@ -26,6 +27,7 @@ fn request() -> BuildId {
 
 fn how() -> How {
     let settings = settings::Upstream {
+        timeout: LONG,
         connect_timeout: LONG,
         handshake_timeout: LONG,
         happy_eyeballs_delay: LONG,

@@ -40,6 +40,12 @@ pub enum TargetError {
     /// It wants TLS, for which there are no keys; it was not dialled.
     #[error("not dialled, it needs TLS: set upstream.tls in the configuration")]
     NoTls,
+    /// The route's time was over before its turn came; it was not dialled.
+    #[error(
+        "not dialled, the targets before it took all of upstream.timeout, {}",
+        humantime::format_duration(*.0)
+    )]
+    OutOfTime(Duration),
     /// No connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -90,6 +96,7 @@ impl TargetError {
         match self {
             Self::Itself(_) => "itself",
             Self::NoTls => "no_tls",
+            Self::OutOfTime(_) => "out_of_time",
             Self::Connect(ConnectError::Resolve { .. } | ConnectError::NoAddress(_)) => "resolve",
             Self::Connect(ConnectError::ResolveTimeout { .. } | ConnectError::Timeout { .. }) => "connect_timeout",
             Self::Connect(ConnectError::Failed(_)) => "connect",
@@ -101,7 +108,16 @@ impl TargetError {
 
     /// Whether it says something about the target, rather than about this relay.
     pub(super) fn is_its_fault(&self) -> bool {
-        !matches!(self, Self::Itself(_) | Self::NoTls)
+        !matches!(self, Self::Itself(_) | Self::NoTls | Self::OutOfTime(_))
+    }
+
+    /// Whether nothing came in time, rather than something wrong.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect(ConnectError::ResolveTimeout { .. } | ConnectError::Timeout { .. })
+                | Self::HandshakeTimeout { .. }
+        )
     }
 }
 

@@ -3,14 +3,26 @@
 
 #![allow(
     clippy::allow_attributes,
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stderr,
     reason = "a part that does not work ends the test"
 )]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod check;
+mod demo;
+mod explain;
+mod logging;
+mod metrics;
 mod records;
+mod reload;
+mod root;
 mod site;
+mod stream;
+mod systemd;
+mod ways;

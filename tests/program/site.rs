@@ -27,6 +27,8 @@ pub(crate) struct Site {
     pub(crate) ip: IpAddr,
     /// The configuration's `listeners`: at first one, plain.
     pub(crate) listeners: String,
+    /// The configuration's `registry`: at first a file.
+    pub(crate) registry: String,
     /// All that the configuration has beside listeners, registry and monitoring.
     pub(crate) more: String,
     dir: tempfile::TempDir,
@@ -52,7 +54,8 @@ impl Site {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let ip = own_address();
         let listeners = format!("  - name: finger\n    address: \"{ip}:{}\"\n", Self::PORT);
-        let site = Self { ip, listeners, more: String::new(), dir };
+        let registry = "{file: registry.yaml}".to_owned();
+        let site = Self { ip, listeners, registry, more: String::new(), dir };
         site.write("registry.yaml", "{}");
         site
     }
@@ -95,9 +98,10 @@ impl Site {
     /// Writes the configuration, and returns its path.
     pub(crate) fn configure(&self) -> PathBuf {
         let text = format!(
-            "hostname: \"{}\"\nlisteners:\n{}registry: {{file: registry.yaml}}\nmonitoring: {{address: \"{}\"}}\n{}",
+            "hostname: \"{}\"\nlisteners:\n{}registry: {}\nmonitoring: {{address: \"{}\"}}\n{}",
             self.ip,
             self.listeners,
+            self.registry,
             self.monitoring(),
             self.more
         );

@@ -178,8 +178,11 @@ fn a_configuration_that_is_not_there_is_told() {
 fn a_registry_file_must_be_there() {
     let site = Site::new();
     let text = "hostname: here\nregistry:\n  file: r.yaml\n";
-    assert_eq!(places(&site.check("f.yaml", text).err), ["f.yaml:3: registry.file: cannot be read"]);
-    site.write("r.yaml", "");
+    assert_eq!(
+        places(&site.check("f.yaml", text).err),
+        ["f.yaml:3: registry.file: cannot read the registry file r.yaml"]
+    );
+    site.write("r.yaml", "{}");
     assert_eq!(site.check("f.yaml", text).exit, Exit::Done);
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use crate::config::section::Section;
 use crate::config::settings::{ListenAddress, Listener};
 use crate::config::value::{duration, network, socket_address, text, whole};
-use crate::config::yaml::{SHORTEST, tls};
+use crate::config::yaml::{WAIT, tls};
 
 /// What is listened on unless the file says otherwise: the finger port, plain, IPv6 and IPv4.
 const DEFAULT_NAME: &str = "finger";
@@ -35,14 +35,14 @@ fn listener(mut section: Section<'_>, earlier: &[Listener]) -> Option<Listener> 
     let address = address(&mut section);
     let default = Listener::plain("", DEFAULT_ADDRESS);
     let limit = || whole(1..=1_000_000);
+    let max_connections = section.value("max_connections", limit()).unwrap_or(default.max_connections);
     let listener = Listener {
-        tls: section.section("tls").and_then(tls::server),
-        handshake_timeout: section.value("handshake_timeout", duration(SHORTEST)).unwrap_or(default.handshake_timeout),
-        request_timeout: section.value("request_timeout", duration(SHORTEST)).unwrap_or(default.request_timeout),
-        max_connections: section.value("max_connections", limit()).unwrap_or(default.max_connections),
-        max_connections_per_address: section
-            .value("max_connections_per_address", limit())
-            .unwrap_or(default.max_connections_per_address),
+        tls: section.filled_section("tls", tls::EMPTY_SERVER).and_then(tls::server),
+        handshake_timeout: section.value("handshake_timeout", duration(WAIT)).unwrap_or(default.handshake_timeout),
+        request_timeout: section.value("request_timeout", duration(WAIT)).unwrap_or(default.request_timeout),
+        max_connections,
+        // All of another zone's viewers come from one address: its gateway's.
+        max_connections_per_address: section.value("max_connections_per_address", limit()).unwrap_or(max_connections),
         proxy_protocol_from: section.list("proxy_protocol_from", network).unwrap_or_default(),
         name: name?,
         address: address?,

@@ -7,11 +7,10 @@ use crate::config::node::Node;
 use crate::config::section::Section;
 use crate::config::settings::{HostPort, Registry, ZooKeeper};
 use crate::config::value::{Parsed, duration, expected, text};
-use crate::config::yaml::tls;
+use crate::config::yaml::{LONGEST, WAIT, tls};
 
-/// A session must outlast a few pings; ZooKeeper counts it in a signed 32-bit number of milliseconds.
+/// A session must outlast a few pings.
 const SHORTEST_SESSION: Duration = Duration::from_secs(1);
-const LONGEST_SESSION: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// The ports that ZooKeeper's own documentation uses.
 const TLS_PORT: u16 = 2281;
@@ -41,12 +40,12 @@ fn zookeeper(mut section: Section<'_>) -> Option<ZooKeeper> {
     let hosts = section.required("hosts", |node| hosts(node, port));
     let chroot = section.value("chroot", |node| address::chroot(&text(node)?));
     let secure = section.has("tls");
-    let tls = section.section("tls").and_then(|section| tls::client(section, tls::HostNames::Ignored));
-    let session = section.value("session_timeout", duration(SHORTEST_SESSION)).unwrap_or(ZooKeeper::SESSION_TIMEOUT);
-    let request = section.value("request_timeout", duration(super::SHORTEST)).unwrap_or(ZooKeeper::REQUEST_TIMEOUT);
-    if session > LONGEST_SESSION {
-        section.problem("session_timeout", "is longer than ZooKeeper can count: 24 days");
-    }
+    let tls = section
+        .filled_section("tls", tls::EMPTY_CLIENT)
+        .and_then(|section| tls::client(section, tls::HostNames::Ignored));
+    let session =
+        section.value("session_timeout", duration(SHORTEST_SESSION..=LONGEST)).unwrap_or(ZooKeeper::SESSION_TIMEOUT);
+    let request = section.value("request_timeout", duration(WAIT)).unwrap_or(ZooKeeper::REQUEST_TIMEOUT);
     let (hosts, suffix) = hosts?;
     if chroot.is_some() && !suffix.is_empty() {
         section.problem("chroot", format!("is given twice; hosts ends in {suffix:?} already"));

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use socket2::{Domain, Socket, TcpKeepalive, Type};
+
 use super::*;
 use crate::config::settings::{
     ClientCertificates, ClientTls, HostPort, KeyPairFiles, ListenAddress, Network, ServerTls, TlsVersion, Trust,
@@ -67,7 +69,7 @@ fn every_key_is_documented() {
         documented.extend(present.then_some(setting));
     }
     assert_eq!(asked, documented);
-    assert_eq!(documented.len(), 75, "{documented:#?}");
+    assert_eq!(documented.len(), 76, "{documented:#?}");
 }
 
 /// A documented value that is no example is either needed or a default: without it the settings stay the same.
@@ -93,7 +95,7 @@ fn documented_values_are_defaults_also_where_they_are_off() {
         }
     }
     assert_eq!(needed, ["- name: finger", "address: \"[::]:79\""]);
-    assert_eq!(defaults, 30);
+    assert_eq!(defaults, 31);
 }
 
 #[test]
@@ -141,6 +143,7 @@ fn every_setting() -> Settings {
         registry: every_registry(),
         policy: Policy { file: Some(file("p.lua")), time_limit: Duration::from_millis(9), memory_limit: 10 << 20 },
         upstream: Upstream {
+            timeout: seconds(23),
             connect_timeout: seconds(11),
             handshake_timeout: seconds(12),
             retry_failed_after: seconds(13),
@@ -237,6 +240,78 @@ fn without_zookeeper_nothing_is_registered() {
     let texts: Vec<_> = warnings.iter().map(ToString::to_string).collect();
     let why = "has no effect: without ZooKeeper there is nowhere to register";
     assert_eq!(texts, [format!("/etc/fp/f.yaml:3: registration.enabled: {why}")]);
+}
+
+#[test]
+fn one_address_may_have_all_connections_unless_the_file_says_less() {
+    let limits = |lines: &str| {
+        let text = format!("listeners: [{{name: a, address: '[::]:79'{lines}}}]\n{MINIMAL}");
+        let listener = settings_of(&text).listeners.remove(0);
+        (listener.max_connections, listener.max_connections_per_address)
+    };
+    assert_eq!(limits(""), (10_000, 10_000));
+    assert_eq!(limits(", max_connections: 20000"), (20_000, 20_000));
+    assert_eq!(limits(", max_connections_per_address: 50"), (10_000, 50));
+}
+
+#[test]
+fn a_tls_section_without_content_is_not_taken_for_plain_tcp() {
+    let text = "\
+listeners:
+  - name: a
+    address: '[::]:79'
+    tls:
+registry:
+  zookeeper:
+    hosts: zk
+    tls:
+      # ca: ca.pem
+upstream:
+  tls: ~
+";
+    let client = "is empty; remove the key for plain TCP, or give ca";
+    let expected = [
+        "4: listeners[0].tls: is empty; remove the key for plain TCP, or give certificates".to_owned(),
+        format!("8: registry.zookeeper.tls: {client}"),
+        format!("11: upstream.tls: {client}"),
+    ];
+    assert_eq!(problems_of(text), expected);
+    assert_eq!(
+        problems_of(&format!("{MINIMAL}upstream: {{tls: {{}}}}")),
+        ["2: upstream.tls.ca: is missing; it has no default"]
+    );
+}
+
+#[test]
+fn what_the_kernel_cannot_count_is_refused_with_the_range() {
+    let stream = |lines: &str| load(&format!("{MINIMAL}stream: {{{lines}}}")).map(|loaded| loaded.settings.stream);
+    let refused = |lines: &str| stream(lines).unwrap_err().to_string().replace("/etc/fp/f.yaml:2: stream.", "");
+    for key in ["keepalive_idle", "keepalive_interval"] {
+        assert_eq!(refused(&format!("{key}: 10h")), format!("{key}: must be from 1s to 9h 6m 7s, is 10h"));
+    }
+    assert_eq!(refused("drain_timeout: 25d"), "drain_timeout: must be from 0s to 24days, is 25d");
+    assert_eq!(refused("viewer_stall_timeout: 9y"), "viewer_stall_timeout: must be from 1ms to 24days, is 9y");
+    let together = "makes keepalive_idle and all probes take longer than 24days; have fewer, or more often";
+    let most = "keepalive_idle: 32767s, keepalive_interval: 32767s, keepalive_probes";
+    assert_eq!(refused(&format!("{most}: 127")), format!("keepalive_probes: {together}"));
+    assert!(stream(&format!("{most}: 62")).is_ok());
+}
+
+/// The bounds are the kernel's: it takes what is just within them, and nothing beyond.
+#[test]
+fn the_kernel_takes_every_keepalive_that_the_file_may_ask_for() {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let second = Duration::from_secs(1);
+    let (least, most) = KEEPALIVE.into_inner();
+    for (time, taken) in [(least, true), (most, true), (most + second, false)] {
+        assert_eq!(socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(time)).is_ok(), taken, "{time:?}");
+        assert_eq!(socket.set_tcp_keepalive(&TcpKeepalive::new().with_interval(time)).is_ok(), taken, "{time:?}");
+    }
+    for (probes, taken) in [(*PROBES.start(), true), (*PROBES.end(), true), (PROBES.end() + 1, false)] {
+        assert_eq!(socket.set_tcp_keepalive(&TcpKeepalive::new().with_retries(probes)).is_ok(), taken, "{probes}");
+    }
+    socket.set_tcp_user_timeout(Some(LONGEST)).unwrap();
+    assert!(socket.set_tcp_user_timeout(Some(LONGEST + 24 * 60 * 60 * second)).is_err());
 }
 
 #[test]

@@ -4,6 +4,12 @@ use crate::config::section::Section;
 use crate::config::settings::{ClientCertificates, ClientTls, KeyPairFiles, ServerTls, TlsVersion, Trust};
 use crate::config::value::{boolean, one_of};
 
+/// What to do about a listener's `tls` that is empty.
+pub(super) const EMPTY_SERVER: &str = "remove the key for plain TCP, or give certificates";
+
+/// What to do about a client's `tls` that is empty.
+pub(super) const EMPTY_CLIENT: &str = "remove the key for plain TCP, or give ca";
+
 /// Whether a client checks host names unless the file says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostNames {

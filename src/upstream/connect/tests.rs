@@ -26,17 +26,17 @@ impl Refusing {
 }
 
 /// A port that never answers: its queue of connections is full, so the kernel drops every further SYN.
-struct Silent(Socket, #[expect(dead_code, reason = "it fills the queue")] std::net::TcpStream);
+pub(in crate::upstream) struct Silent(Socket, #[expect(dead_code, reason = "it fills the queue")] std::net::TcpStream);
 
 impl Silent {
-    fn at(ip: &str) -> Self {
+    pub(in crate::upstream) fn at(ip: &str) -> Self {
         let Refusing(socket) = Refusing::at(ip);
         socket.listen(0).unwrap();
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         Self(socket, std::net::TcpStream::connect(address).unwrap())
     }
 
-    fn address(&self) -> SocketAddr {
+    pub(in crate::upstream) fn address(&self) -> SocketAddr {
         self.0.local_addr().unwrap().as_socket().unwrap()
     }
 }

@@ -1,0 +1,92 @@
+//! Names to addresses, by the C library: its rules, its files, its servers. It knows no deadline; who asks brings one.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+/// Looks names up, so many at one time. Clones share that number.
+#[derive(Debug, Clone)]
+pub(super) struct Resolver {
+    places: Arc<Semaphore>,
+}
+
+impl Resolver {
+    /// Look-ups at one time; more wait for their turn. One that hangs holds its thread until the library gives up,
+    /// long after whoever asked has gone. A reload reads its files on threads of the same pool, which has 512.
+    const LOOK_UPS: usize = 64;
+
+    /// Most addresses of one name that are told. Who publishes more means load balancing, not reachability.
+    const MAX_ADDRESSES: usize = 16;
+
+    fn new(look_ups: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(look_ups)) }
+    }
+
+    /// The addresses of `host`, the library's favourite first. An address needs no look-up, and waits for none.
+    pub(super) async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        let host = host.to_owned();
+        let look_up = move || Ok((host.as_str(), port).to_socket_addrs()?.take(Self::MAX_ADDRESSES).collect());
+        self.in_its_turn(look_up).await
+    }
+
+    /// The place is given back when `look_up` has ended, not when its answer is no longer waited for.
+    async fn in_its_turn(
+        &self,
+        look_up: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
+    ) -> io::Result<Vec<SocketAddr>> {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(io::Error::other)?;
+        spawn_blocking(move || {
+            let found = look_up();
+            drop(place);
+            found
+        })
+        .await?
+    }
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self::new(Self::LOOK_UPS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::mpsc;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test]
+    async fn a_look_up_that_hangs_holds_its_place_when_nobody_waits_for_it_any_more() {
+        let resolver = Resolver::new(1);
+        let (release, held) = mpsc::channel::<()>();
+        {
+            let hangs = resolver.in_its_turn(move || {
+                let _released = held.recv();
+                Ok(Vec::new())
+            });
+            assert!(once(pin!(hangs)).is_pending());
+        }
+        let mut next = pin!(resolver.addresses("localhost", 79));
+        assert!(once(next.as_mut()).is_pending());
+        assert_eq!(resolver.places.available_permits(), 0);
+        // Addresses wait for nobody.
+        let literal = resolver.addresses("::1", 79).await.unwrap();
+        assert_eq!(literal, ["[::1]:79".parse().unwrap()]);
+        drop(release);
+        assert!(next.await.unwrap().iter().all(|address| address.ip().is_loopback()));
+        assert_eq!(resolver.places.available_permits(), 1);
+    }
+}
