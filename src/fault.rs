@@ -26,8 +26,13 @@ pub enum Blame {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The viewer's TLS handshake or PROXY header failed.
-    #[error("handshake with the viewer failed: {0}")]
-    Handshake(String),
+    #[error("handshake with the viewer failed: {why}")]
+    Handshake {
+        /// The metric label of that reason.
+        label: &'static str,
+        /// The reason.
+        why: String,
+    },
     /// The viewer was silent in its handshake.
     #[error("the viewer did not finish its handshake within {}", humantime::format_duration(*.0))]
     HandshakeTimeout(Duration),
@@ -70,7 +75,7 @@ impl Fault {
     /// Whose fault this is.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Handshake(_)
+            Self::Handshake { .. }
             | Self::HandshakeTimeout(_)
             | Self::NoRequest
             | Self::BadRequest(_)
@@ -87,7 +92,7 @@ impl Fault {
     /// The metric label, from a closed set.
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Handshake(_) => "handshake",
+            Self::Handshake { label, .. } => label,
             Self::HandshakeTimeout(_) => "handshake_timeout",
             Self::NoRequest => "no_request",
             Self::BadRequest(_) => "bad_request",
@@ -106,7 +111,7 @@ impl Fault {
     /// What the viewer is told, in Zuul's words; `None` closes without a word.
     pub fn reply(&self) -> Option<&'static str> {
         match self {
-            Self::Handshake(_)
+            Self::Handshake { .. }
             | Self::HandshakeTimeout(_)
             | Self::NoRequest
             | Self::ViewerLeft

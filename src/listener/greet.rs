@@ -66,7 +66,8 @@ impl Incoming {
         if self.is_from_proxy() {
             self.peer = proxy::client(&mut self.tcp).await?.unwrap_or(self.peer);
             if !self.claim() {
-                return Err(Fault::Handshake(format!("{} has too many connections", self.peer.ip())));
+                let why = format!("{} has too many connections", self.peer.ip());
+                return Err(Fault::Handshake { label: "address_full", why });
             }
         }
         let listener = Arc::from(self.config.settings.name.as_str());
@@ -75,7 +76,7 @@ impl Incoming {
             let transport = Transport::Plain(tcp);
             return Ok(Viewer { transport, listener, peer, server_name: None, identity: None, permit });
         };
-        let accepted = server.accept(tcp).await.map_err(|error| Fault::Handshake(error.to_string()))?;
+        let accepted = server.accept(tcp).await.map_err(failed)?;
         let tls::Accepted { stream, server_name, identity } = accepted;
         Ok(Viewer { transport: Transport::Tls(Box::new(stream)), listener, peer, server_name, identity, permit })
     }
@@ -94,4 +95,8 @@ impl Incoming {
         }
         room
     }
+}
+
+fn failed(error: tls::HandshakeError) -> Fault {
+    Fault::Handshake { label: error.label(), why: error.to_string() }
 }

@@ -83,10 +83,14 @@ fn address(header: &[u8]) -> Result<Option<SocketAddr>, Fault> {
 fn ended(received: usize, error: &io::Error) -> Fault {
     match error.kind() {
         io::ErrorKind::UnexpectedEof if received == 0 => Fault::NoRequest,
-        _ => Fault::Handshake(format!("its PROXY header broke off: {error}")),
+        _ => no_header(format!("its PROXY header broke off: {error}")),
     }
 }
 
 fn malformed(reason: impl std::fmt::Display) -> Fault {
-    Fault::Handshake(format!("it must send a PROXY header, and this is none: {reason}"))
+    no_header(format!("it must send a PROXY header, and this is none: {reason}"))
+}
+
+fn no_header(why: String) -> Fault {
+    Fault::Handshake { label: "proxy_header", why }
 }

@@ -64,6 +64,12 @@ pub enum CertificateFault {
     /// No configured CA has its issuer's name.
     #[error("comes from a CA that is not configured here")]
     UnknownIssuer,
+    /// The CA's own time is over.
+    #[error("comes from a CA that expired on {}", humantime::format_rfc3339_seconds(*.on))]
+    ExpiredCa {
+        /// The end of the CA's validity.
+        on: SystemTime,
+    },
     /// The CA's signature in it, or the peer's signature with its key, does not verify.
     #[error("comes with a bad signature: its CA is a namesake of the configured one, or its key is not the peer's")]
     BadSignature,
@@ -134,9 +140,15 @@ impl HandshakeError {
 }
 
 impl CertificateFault {
+    /// A CA's validity ended at `until`.
+    pub(super) fn expired_ca(until: UnixTime) -> Self {
+        Self::ExpiredCa { on: at(until) }
+    }
+
     fn label(&self) -> &'static str {
         match self {
             Self::UnknownIssuer => "certificate_unknown_issuer",
+            Self::ExpiredCa { .. } => "certificate_expired_ca",
             Self::BadSignature => "certificate_bad_signature",
             Self::Expired { .. } | Self::NotYetValid { .. } => "certificate_expired",
             Self::WrongName { .. } => "certificate_wrong_name",

@@ -2,6 +2,7 @@
 //!
 //! It must never look at host names, and never read a file.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -9,6 +10,7 @@ use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use rustls::{CertificateError, OtherError};
 use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationOptionsBuilder, UnknownStatusPolicy,
+    VerifiedPath,
 };
 
 use super::certificate;
@@ -20,6 +22,8 @@ use super::version1::Version1;
 pub(super) struct Trust {
     /// What chains must end in.
     pub(super) anchors: Vec<TrustAnchor<'static>>,
+    /// When each of these expires, in the same order: webpki does not look at it.
+    pub(super) until: Vec<UnixTime>,
     /// What these CAs revoked.
     pub(super) revocations: Vec<Revocations>,
     /// The leniency for version 1, if the operator named it.
@@ -64,9 +68,26 @@ impl Trust {
                 .with_expiration_policy(ExpirationPolicy::Enforce)
                 .build()
         });
-        leaf.verify_for_usage(self.algorithms.all, &self.anchors, intermediates, now, usage, revocation, None)
+        let expired = Cell::new(None);
+        let in_time = |path: &VerifiedPath<'_>| match self.expiry(path.anchor()) {
+            Some(until) if until < now => {
+                expired.set(Some(until));
+                Err(webpki::Error::UnknownIssuer)
+            }
+            _ => Ok(()),
+        };
+        leaf.verify_for_usage(self.algorithms.all, &self.anchors, intermediates, now, usage, revocation, Some(&in_time))
             .map(|_path| ())
-            .map_err(rejection)
+            .map_err(|error| match expired.get() {
+                Some(until) => refusal(CertificateFault::expired_ca(until)),
+                None => rejection(error),
+            })
+    }
+
+    /// The end of one of our own anchors. By its place, not by its content: a CA may be renewed with its old key.
+    fn expiry(&self, anchor: &TrustAnchor<'_>) -> Option<UnixTime> {
+        let mut dated = self.anchors.iter().zip(&self.until);
+        dated.find(|(own, _)| std::ptr::eq(*own, anchor)).map(|(_, until)| *until)
     }
 }
 
@@ -124,9 +145,49 @@ mod tests {
         assert!(is_expired_list(&refused.into()));
     }
 
+    #[test]
+    fn a_ca_that_expires_while_it_is_in_use_vouches_for_nobody() {
+        let key = KeyPair::generate().unwrap();
+        let old = Issuer::new(authority(2090), &key);
+        let leaf = CertificateParams::default().signed_by(&KeyPair::generate().unwrap(), &old).unwrap();
+        let pem = |year| authority(year).self_signed(&key).unwrap().pem();
+        for (file, expires) in [(pem(2090), true), (pem(2090) + &pem(2100), false), (pem(2100) + &pem(2090), false)] {
+            let trust = trusting(&file);
+            let parsed = certificate::parse(leaf.der()).unwrap();
+            for now in [YEAR_2089, YEAR_2091] {
+                let chain = trust.check(leaf.der(), &[], now, KeyUsage::server_auth());
+                // It has no extension, and would be one of version 1 but for its number.
+                let direct = trust.version1.as_ref().unwrap().check(leaf.der(), &parsed, now, &[]);
+                let refused = expires && now == YEAR_2091;
+                assert_eq!([chain, direct].map(|outcome| is_refused_for_its_ca(&outcome)), [refused; 2]);
+            }
+        }
+    }
+
+    /// It is refused for nothing else.
+    fn is_refused_for_its_ca(outcome: &Result<(), rustls::Error>) -> bool {
+        let Err(error) = outcome else { return false };
+        assert!(error.to_string().contains("ExpiredCa"), "{error}");
+        true
+    }
+
     fn is_expired_list(error: &rustls::Error) -> bool {
         let expired = |reason: &_| matches!(reason, CertificateError::ExpiredRevocationListContext { .. });
         matches!(error, rustls::Error::InvalidCertificate(reason) if expired(reason))
+    }
+
+    fn authority(until: i32) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.not_after = date_time_ymd(until, 1, 1);
+        params
+    }
+
+    fn trusting(ca: &str) -> Trust {
+        let read = |_: &Path| Ok(ca.as_bytes().to_vec());
+        let mut loader = Loader::new(&read);
+        let trust = loader.trust(&settings::Trust { ca: PathBuf::from("ca"), crl: None, version1_certificates: true });
+        loader.finish(trust).unwrap().0
     }
 
     fn with_list_until_2090() -> (Trust, CertificateDer<'static>) {

@@ -37,6 +37,8 @@ pub(super) struct Authority {
     pub(super) key: SubjectPublicKeyInfoDer<'static>,
     /// Whether it may vouch for some names only, which a version 1 leaf cannot be held against.
     pub(super) constrained: bool,
+    /// The end of its validity.
+    pub(super) until: UnixTime,
 }
 
 /// The certificates that the log has named already.
@@ -58,7 +60,7 @@ impl Version1 {
         revocations: &[Revocations],
     ) -> Result<(), rustls::Error> {
         well_formed(parsed)?;
-        self.signed_directly(leaf, parsed)?;
+        self.signed_directly(leaf, parsed, now)?;
         dates(parsed, now)?;
         key_size(parsed)?;
         revocation(parsed, now, revocations)?;
@@ -69,16 +71,19 @@ impl Version1 {
         Ok(())
     }
 
-    fn signed_directly(&self, leaf: &[u8], parsed: &X509Certificate<'_>) -> Result<(), CertificateError> {
+    fn signed_directly(&self, leaf: &[u8], parsed: &X509Certificate<'_>, now: UnixTime) -> Result<(), rustls::Error> {
         let issuer = parsed.issuer().as_raw();
         let mut namesakes = self.authorities.iter().filter(|ca| ca.subject == issuer && !ca.constrained).peekable();
         if namesakes.peek().is_none() {
-            return Err(CertificateError::UnknownIssuer);
+            return Err(CertificateError::UnknownIssuer.into());
         }
         let signed = Signed::parse(leaf).ok_or(CertificateError::BadEncoding)?;
-        match namesakes.any(|ca| signed.is_by(&ca.key, &self.algorithms)) {
-            true => Ok(()),
-            false => Err(CertificateError::BadSignature),
+        let signers = namesakes.filter(|ca| signed.is_by(&ca.key, &self.algorithms));
+        // A CA that was renewed in time with its old key is in the file twice.
+        match signers.map(|ca| ca.until).max() {
+            Some(until) if until < now => Err(refusal(CertificateFault::expired_ca(until))),
+            Some(_) => Ok(()),
+            None => Err(CertificateError::BadSignature.into()),
         }
     }
 }

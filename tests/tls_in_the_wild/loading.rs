@@ -89,8 +89,44 @@ fn a_bundle_outlives_some_of_its_cas_but_not_all() {
     let none = "CN=leaf says of itself that it is no CA, and is not used; take it out";
     assert_eq!(warnings, [dead, none]);
     let all = ca.write("all.pem", [read(&expired.cert), read(&leaf.cert)].concat());
-    let reason = "holds no CA that is valid now; name the file of the CA that signed the peers";
-    assert_eq!(reasons(&client(Trust { ca: all, ..ca.trust() }, None)), [reason]);
+    let reason = "holds no CA that can be used; name the file of the CA that signed the peers";
+    assert_eq!(reasons(&client(Trust { ca: all, ..ca.trust() }, None)), [dead, none, reason]);
+}
+
+#[test]
+fn a_ca_is_what_openssl_takes_for_one() {
+    let ca = Authority::new("ca");
+    for (extensions, own, said) in [
+        ("basicConstraints=CA:TRUE", false, None),
+        ("basicConstraints=CA:TRUE\nkeyUsage=keyCertSign,cRLSign", false, None),
+        ("keyUsage=keyCertSign", false, None),
+        ("", true, None),
+        ("", false, Some("is of X.509 version 1 and no root")),
+        ("subjectKeyIdentifier=hash", true, Some("does not say that it is a CA")),
+        ("subjectAltName=DNS:sub", false, Some("does not say that it is a CA")),
+        ("keyUsage=digitalSignature", false, Some("may sign no certificates by its key usage")),
+        (
+            "basicConstraints=CA:TRUE\nkeyUsage=digitalSignature",
+            true,
+            Some("may sign no certificates by its key usage"),
+        ),
+        ("basicConstraints=CA:FALSE\nkeyUsage=keyCertSign", true, Some("says of itself that it is no CA")),
+    ] {
+        let sub = Authority::of(&ca.extended("sub", extensions, own));
+        let leaf = sub.leaf("leaf", Shape::Zuul);
+        let verdict = sub.verdict(&leaf);
+        assert_eq!(verdict.contains("invalid CA certificate"), said.is_some(), "{extensions}: {verdict}");
+        assert_eq!(verdict.ends_with(": OK\n"), said.is_none(), "{extensions}: {verdict}");
+        match (Client::load(&client(sub.trust(), None)), said) {
+            (Ok(loaded), None) => assert_eq!(loaded.warnings(), []),
+            (Err(problems), Some(said)) => {
+                assert_eq!(problems[0].reason, format!("CN=sub {said}, and is not used; take it out"));
+                assert!(problems[1].reason.starts_with("holds no CA that can be used"), "{}", problems[1]);
+                assert_eq!(problems.len(), 2);
+            }
+            (loaded, _) => panic!("{extensions}: {loaded:?}"),
+        }
+    }
 }
 
 #[test]
@@ -149,10 +185,12 @@ fn what_expires_soon_is_warned_of_and_all_is_dated() {
 
 #[tokio::test]
 async fn files_may_be_made_in_memory() {
-    let made = rcgen::generate_simple_self_signed(vec!["relay.example.org".to_owned()]).unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["relay.example.org".to_owned()]).unwrap();
+    params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature, rcgen::KeyUsagePurpose::KeyCertSign];
+    let key = rcgen::KeyPair::generate().unwrap();
     let files = HashMap::from([
-        (PathBuf::from("cert"), made.cert.pem().into_bytes()),
-        (PathBuf::from("key"), made.signing_key.serialize_pem().into_bytes()),
+        (PathBuf::from("cert"), params.self_signed(&key).unwrap().pem().into_bytes()),
+        (PathBuf::from("key"), key.serialize_pem().into_bytes()),
     ]);
     let read = |file: &Path| files.get(file).cloned().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound));
     let pair = KeyPairFiles { cert: PathBuf::from("cert"), key: PathBuf::from("key") };

@@ -98,6 +98,28 @@ impl Authority {
         KeyPairFiles { cert: self.dir.path().join(cert), key: self.dir.path().join(key_file) }
     }
 
+    /// A certificate with these extensions, of version 1 without any; signed by itself if `own`.
+    pub(crate) fn extended(&self, name: &str, extensions: &str, own: bool) -> KeyPairFiles {
+        let pair = self.leaf(name, Shape::Version1);
+        let request = pair.key.with_extension("csr");
+        let sign = ["x509", "-req", "-days", "60", "-in", path(&request), "-out", path(&pair.cert)];
+        let signer: &[&str] = match own {
+            true => &["-signkey", path(&pair.key)],
+            false => &["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"],
+        };
+        let file = self.write("extensions", extensions);
+        let with: &[&str] = if extensions.is_empty() { &[] } else { &["-extfile", path(&file)] };
+        self.openssl(&[&sign, signer, with].concat(), "");
+        pair
+    }
+
+    /// What `openssl verify` says of `leaf` when this authority alone is trusted, root or not.
+    pub(crate) fn verdict(&self, leaf: &KeyPairFiles) -> String {
+        let options = ["verify", "-partial_chain", "-CAfile", "ca.pem", path(&leaf.cert)];
+        let output = Command::new("openssl").args(options).current_dir(self.dir.path()).output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    }
+
     /// Revokes the certificate of `pair`.
     pub(crate) fn revoke(&self, pair: &KeyPairFiles) {
         self.openssl(&["ca", "-revoke", path(&pair.cert)], "");

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{CertificateParams, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -28,9 +28,11 @@ struct Identity {
 impl Identity {
     fn new(host: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let CertifiedKey { cert, signing_key } = generate_simple_self_signed([host.to_owned()]).unwrap();
-        fs::write(folder.path().join("cert.pem"), cert.pem()).unwrap();
-        fs::write(folder.path().join("key.pem"), signing_key.serialize_pem()).unwrap();
+        let mut params = CertificateParams::new([host.to_owned()]).unwrap();
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign];
+        let key = KeyPair::generate().unwrap();
+        fs::write(folder.path().join("cert.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        fs::write(folder.path().join("key.pem"), key.serialize_pem()).unwrap();
         Self { folder }
     }
 
@@ -109,7 +111,23 @@ async fn plain_text_on_a_tls_listener_is_a_failed_handshake() {
     let mut viewer = connect(relay.address()).await.unwrap();
     viewer.write_all(b"0123456789abcdef0123456789abcdef\n").await.unwrap();
     let greeted = relay.accepted().await.greet().await;
-    assert!(matches!(greeted, Err(Fault::Handshake(reason)) if reason.contains("plain text")));
+    assert_eq!(greeted.unwrap_err().label(), "plain_text");
+}
+
+#[tokio::test]
+async fn each_reason_of_a_failed_handshake_is_counted_for_itself() {
+    let (mut relay, _identity) = relay(loopback());
+    let stranger = Identity::new("relay.example.org");
+    let tcp = connect(relay.address()).await.unwrap();
+    let incoming = relay.accepted().await;
+    let viewer = stranger.viewer();
+    let (ours, theirs) = tokio::join!(viewer.connect("relay.example.org", tcp), incoming.greet());
+    ours.unwrap_err();
+    assert_eq!(theirs.unwrap_err().label(), "refused_by_peer");
+    let mut tcp = connect(relay.address()).await.unwrap();
+    tcp.write_all(HALF_A_HELLO).await.unwrap();
+    drop(tcp);
+    assert_eq!(relay.accepted().await.greet().await.unwrap_err().label(), "closed");
 }
 
 #[tokio::test]

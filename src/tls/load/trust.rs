@@ -1,6 +1,6 @@
 //! A file of CAs and one of revocation lists, as what peers are checked against.
 //!
-//! It must never trust a CA that OpenSSL would not: one that expired, or that says it is none.
+//! It must never trust a CA that OpenSSL would not: one that expired, or that nothing says to be one.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use x509_parser::asn1_rs::FromDer as _;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use super::{Loader, day};
+use super::{LoadWarning, Loader, day};
 use crate::config::settings;
 use crate::tls::certificate::{self, distinguished_name, system_time, unix_time};
 use crate::tls::provider;
@@ -34,6 +34,7 @@ impl Loader<'_> {
         }
         Some(Trust {
             anchors: authorities.iter().map(|(anchor, _)| anchor.clone()).collect(),
+            until: authorities.iter().map(|(_, authority)| authority.until).collect(),
             version1: settings.version1_certificates.then(|| {
                 let authorities = authorities.into_iter().map(|(_, authority)| authority).collect();
                 Version1::new(authorities, algorithms)
@@ -45,10 +46,14 @@ impl Loader<'_> {
 
     fn authorities(&mut self, file: &Path) -> Option<Vec<(TrustAnchor<'static>, Authority)>> {
         let ders: Vec<CertificateDer<'static>> = self.sections(file, "certificate")?;
-        let problems = self.problems.len();
+        let (problems, warnings) = (self.problems.len(), self.report.warnings.len());
         let usable: Vec<_> = ders.iter().enumerate().filter_map(|(at, der)| self.authority(file, at, der)).collect();
         if usable.is_empty() && self.problems.len() == problems {
-            self.problem(file, "holds no CA that is valid now; name the file of the CA that signed the peers");
+            // Why each was left out is no warning any more.
+            for LoadWarning { file, reason } in self.report.warnings.split_off(warnings) {
+                self.problem(&file, reason);
+            }
+            self.problem(file, "holds no CA that can be used; name the file of the CA that signed the peers");
         }
         (!usable.is_empty()).then_some(usable)
     }
@@ -65,8 +70,8 @@ impl Loader<'_> {
             return None;
         };
         let subject = certificate::subject(&parsed);
-        if denies_being_a_ca(&parsed) {
-            self.warn(file, format!("{subject} says of itself that it is no CA, and is not used; take it out"));
+        if let Some(reason) = unfit(&parsed) {
+            self.warn(file, format!("{subject} {reason}, and is not used; take it out"));
             return None;
         }
         match self.timely(&parsed) {
@@ -80,6 +85,7 @@ impl Loader<'_> {
             subject: parsed.subject().as_raw().to_vec(),
             key: SubjectPublicKeyInfoDer::from(parsed.public_key().raw.to_vec()),
             constrained: anchor.name_constraints.is_some(),
+            until: unix_time(parsed.validity().not_after),
         };
         Some((anchor.to_owned(), authority))
     }
@@ -146,6 +152,18 @@ impl Loader<'_> {
     }
 }
 
-fn denies_being_a_ca(certificate: &X509Certificate<'_>) -> bool {
-    matches!(certificate.basic_constraints(), Ok(Some(constraints)) if !constraints.value.ca)
+/// Why `certificate` is no CA, if it is none: OpenSSL's rules (`check_ca` in `crypto/x509/v3_purp.c` of 3.0), less the
+/// one for Netscape's certificate types.
+fn unfit(certificate: &X509Certificate<'_>) -> Option<&'static str> {
+    let (Ok(usage), Ok(constraints)) = (certificate.key_usage(), certificate.basic_constraints()) else {
+        return Some("has a key usage or basic constraints that cannot be read");
+    };
+    let own_issuer = certificate.issuer().as_raw() == certificate.subject().as_raw();
+    match (usage, constraints) {
+        (Some(usage), _) if !usage.value.key_cert_sign() => Some("may sign no certificates by its key usage"),
+        (_, Some(constraints)) if !constraints.value.ca => Some("says of itself that it is no CA"),
+        (Some(_), _) | (_, Some(_)) => None,
+        (None, None) if !certificate::is_version1(certificate) => Some("does not say that it is a CA"),
+        (None, None) => (!own_issuer).then_some("is of X.509 version 1 and no root"),
+    }
 }
