@@ -6,13 +6,13 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::Loaded;
 use crate::config::problem::Problems;
 use crate::config::section::{Report, Section};
 use crate::config::settings::{
     Listener, Log, LogFormat, Monitoring, Policy, Process, Registration, Registry, Settings, Stream, Upstream,
 };
 use crate::config::value::{boolean, duration, hostname, log_filter, one_of, size, socket_address, text, whole, zone};
+use crate::config::{Loaded, fqdn};
 use crate::names::Hostname;
 
 mod listeners;
@@ -59,6 +59,10 @@ fn settings(mut root: Section<'_>, machine: &dyn Fn() -> Result<Hostname, String
     let listeners = listeners::listeners(&mut root);
     let registry = registry::registry(&mut root);
     let registration = registration(&mut root, &listeners, registry.as_ref());
+    if registration.enabled && !root.has("hostname") {
+        let doubt = hostname.as_ref().and_then(fqdn::doubt);
+        doubt.into_iter().for_each(|text| root.warn("hostname", text));
+    }
     let settings = Settings {
         policy: policy(&mut root),
         upstream: upstream(&mut root),

@@ -15,7 +15,7 @@ use crate::config::settings::{
     Registration, Registry, ServerTls, Settings, Stream, TlsVersion, Trust, Upstream, ZooKeeper,
 };
 use crate::config::zuul_conf::options::{Options, Reading};
-use crate::config::{Environment, Loaded};
+use crate::config::{Environment, Loaded, fqdn};
 use crate::names::{Hostname, Zone};
 
 mod options;
@@ -110,7 +110,7 @@ fn settings(
     fingergw.ignored("log_config", "has no effect: it configures Python's logging; Fingerpost logs to standard error");
     let hostname = match fingergw.get("hostname") {
         Some(name) => fingergw.check("hostname", Hostname::parse(&name).ok_or_else(|| no_host(&name))),
-        None => fingergw.check("hostname", machine()),
+        None => machine_name(fingergw, machine),
     };
     let tls = tls(fingergw);
     let listener = listener(fingergw, tls.as_ref());
@@ -131,6 +131,12 @@ fn settings(
         registry: registry?,
     };
     Some(settings)
+}
+
+fn machine_name(fingergw: &Options<'_>, machine: &dyn Fn() -> Result<Hostname, String>) -> Option<Hostname> {
+    let name = fingergw.check("hostname", machine())?;
+    fqdn::doubt(&name).into_iter().for_each(|text| fingergw.warn("hostname", text));
+    Some(name)
 }
 
 fn no_host(name: &str) -> String {

@@ -232,6 +232,18 @@ fn the_machine_is_asked_for_its_name_only_if_the_file_has_none() {
 }
 
 #[test]
+fn a_name_without_a_dot_is_doubted_where_others_need_it_and_nobody_chose_it() {
+    let short = || Ok(Hostname::parse("relay").unwrap());
+    let warnings = |text: &str| read(Path::new("f.yaml"), text, &short).unwrap().warnings;
+    let doubted = warnings(MINIMAL);
+    assert_eq!((doubted.len(), doubted[0].key.as_str()), (1, "hostname"));
+    assert!(doubted[0].text.contains("\"relay\", without a domain"), "{}", doubted[0]);
+    assert_eq!(warnings(&format!("hostname: relay\n{MINIMAL}")), []);
+    assert_eq!(warnings(&format!("registration: {{enabled: false}}\n{MINIMAL}")), []);
+    assert_eq!(warnings("registry: {file: r.yaml}\n"), []);
+}
+
+#[test]
 fn without_zookeeper_nothing_is_registered() {
     let off = |text: &str| load(text).map(|loaded| (loaded.settings.registration.enabled, loaded.warnings)).unwrap();
     assert_eq!(off("registry: {file: r.yaml}"), (false, vec![]));

@@ -70,6 +70,16 @@ fn a_site_without_a_section_of_its_own_has_zuuls_defaults() {
 }
 
 #[test]
+fn a_name_without_a_dot_is_doubted_unless_it_was_chosen() {
+    let short = || Ok(Hostname::parse("gw").unwrap());
+    let warnings = |text: &str| read(Path::new("zuul.conf"), text, &Environment::new(), &short).unwrap().warnings;
+    let doubted = lines(&warnings(ZOOKEEPER_PART));
+    assert_eq!(doubted.len(), 1);
+    assert!(doubted[0].starts_with("zuul.conf: [fingergw] hostname: is not set, and the machine's own"), "{doubted:?}");
+    assert_eq!(lines(&warnings(&format!("{ZOOKEEPER_PART}[fingergw]\nhostname=gw\n"))), [""; 0]);
+}
+
+#[test]
 fn every_option_reaches_its_setting() {
     let loaded = load(include_str!("tests/every_option.conf")).unwrap_or_else(|problems| panic!("{problems}"));
     let tls = ClientTls { identity: Some(pair("gw")), trust: trust("gw-ca.pem"), verify_hostnames: false };
