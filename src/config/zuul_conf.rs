@@ -9,13 +9,12 @@ use std::path::{Path, PathBuf};
 
 use crate::config::address;
 use crate::config::ini::Ini;
-use crate::config::problem::Problems;
 use crate::config::settings::{
     ClientCertificates, ClientTls, KeyPairFiles, ListenAddress, Listener, Log, Monitoring, Policy, Process,
     Registration, Registry, ServerTls, Settings, Stream, TlsVersion, Trust, Upstream, ZooKeeper,
 };
 use crate::config::zuul_conf::options::{Options, Reading};
-use crate::config::{Environment, Loaded, fqdn};
+use crate::config::{Draft, Environment, fqdn};
 use crate::names::{Hostname, Zone};
 
 mod options;
@@ -81,18 +80,18 @@ const PLACES: [(&str, &str, &str); 24] = [
 ];
 
 /// Reads the text of the file at `path`, asking `machine` for the host name if the file has none.
-///
-/// # Errors
-/// Every problem of the file, in its order.
 pub(super) fn read(
     path: &Path,
     text: &str,
     environment: &Environment,
     machine: &dyn Fn() -> Result<Hostname, String>,
-) -> Result<Loaded, Problems> {
+) -> Draft {
     let variables = environment.iter().filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX));
     let variables = variables.map(|(name, value)| (name.clone(), value.clone()));
-    let ini = Ini::parse(text, variables).map_err(|faults| options::refused(path, faults))?;
+    let ini = match Ini::parse(text, variables) {
+        Ok(ini) => ini,
+        Err(faults) => return options::refused(path, faults).into(),
+    };
     let reading = Reading::new(path, &ini);
     let fingergw = reading.section("fingergw", &FINGERGW);
     let zookeeper = reading.section("zookeeper", &ZOOKEEPER);
