@@ -58,13 +58,13 @@ impl Default for Resolver {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
+    use std::pin::{Pin, pin};
     use std::sync::mpsc;
     use std::task::{Context, Poll, Waker};
 
     use super::*;
 
-    fn once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    fn once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
