@@ -43,6 +43,7 @@ async fn explain(generation: &Generation, registry: &Registry, uuid: BuildId) ->
     let snapshot = registry.snapshot();
     let decision = generation.policy.explain(&Request {
         query: uuid.as_str(),
+        uuid: Some(&uuid),
         build: build.as_deref(),
         snapshot: &snapshot,
         listener: generation.settings.listeners.first().map_or("", |listener| listener.name.as_str()),

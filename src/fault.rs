@@ -122,11 +122,11 @@ impl Fault {
         }
     }
 
-    /// How loudly it is logged: a peer's fault is no reason to wake anybody.
+    /// How loudly it is logged beside its record: a peer's fault is no reason to wake anybody.
     pub fn level(&self) -> Level {
         match self.blame() {
-            Blame::Nobody | Blame::Viewer => Level::DEBUG,
-            Blame::Upstream | Blame::Relay => Level::INFO,
+            // The record tells of it.
+            Blame::Nobody | Blame::Viewer | Blame::Upstream | Blame::Relay => Level::DEBUG,
             Blame::Registry | Blame::Policy => Level::WARN,
         }
     }

@@ -9,6 +9,7 @@ mod greet;
 mod limits;
 mod passed;
 mod proxy;
+mod refusals;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use passed::Passed;
 
 use bind::Bound;
 use limits::Limits;
+use refusals::Refusals;
 
 /// What one listener serves with, in one generation.
 #[derive(Debug)]
@@ -66,6 +68,7 @@ struct Socket {
     bound: Bound,
     config: ArcSwap<Config>,
     limits: Arc<Limits>,
+    refusals: Arc<Refusals>,
     metrics: metrics::Listeners,
     closed: CancellationToken,
 }
@@ -157,6 +160,7 @@ impl Listeners {
             bound: bound.map_err(|cause| BindError::new(&config.settings, cause))?,
             config: ArcSwap::new(config),
             limits: Arc::default(),
+            refusals: Arc::new(Refusals::new(self.metrics.clone())),
             metrics: self.metrics.clone(),
             closed: CancellationToken::new(),
         })

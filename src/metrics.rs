@@ -55,7 +55,7 @@ pub struct ByListener {
 pub struct Turned {
     /// The configured listener's name.
     pub listener: String,
-    /// `listener_full`, `address_full`, `accept_error`.
+    /// `listener_full`, `address_full`, `accept_error`, `accept_panic`.
     pub reason: &'static str,
 }
 

@@ -32,7 +32,7 @@ use thread_local::ThreadLocal;
 
 use crate::config::settings;
 use crate::metrics;
-use crate::names::{Hostname, Zone};
+use crate::names::{BuildId, Hostname, Zone};
 use crate::registry::{Build, Snapshot};
 use crate::route::Route;
 use crate::tls::Identity;
@@ -60,7 +60,9 @@ pub struct Place {
 pub struct Request<'a> {
     /// The line that the viewer sent, trailing blanks and line end removed.
     pub query: &'a str,
-    /// The build it names, if there is one.
+    /// The build it names, known or not.
+    pub uuid: Option<&'a BuildId>,
+    /// What is known of that build; `None` if it is unknown.
     pub build: Option<&'a Build>,
     /// What the registry knew when the request came.
     pub snapshot: &'a Snapshot,
@@ -90,7 +92,7 @@ pub struct Explained {
 struct Shared {
     program: Program,
     counters: Counters,
-    /// Empty while its thread decides, and after a limit was hit.
+    /// Empty before its thread's first decision, while it decides, and after a limit was hit.
     engines: ThreadLocal<Cell<Option<Engine>>>,
 }
 
@@ -99,11 +101,9 @@ impl Policy {
     /// a policy.
     pub fn load(settings: &settings::Policy, place: Place, metrics: metrics::Policy) -> Result<Self, LoadError> {
         let program = Program::read(settings, place)?;
-        let engine = Engine::start(&program).map_err(|complaint| program.load_error(complaint))?;
-        let shared = Shared { program, counters: Counters::new(&metrics), engines: ThreadLocal::new() };
-        // This thread will most likely decide as well, or ask for an explanation.
-        shared.engines.get_or_default().set(Some(engine));
-        Ok(Self(Arc::new(shared)))
+        // Not kept: whoever loads may well do so on a thread that never decides.
+        Engine::start(&program).map_err(|complaint| program.load_error(complaint))?;
+        Ok(Self(Arc::new(Shared { program, counters: Counters::new(&metrics), engines: ThreadLocal::new() })))
     }
 
     /// Decides. Takes about as long as a function call, and at most the policy's time limit.
@@ -133,7 +133,7 @@ impl Policy {
     /// Shows this thread's engine.
     fn with_engine<T>(&self, look: impl FnOnce(&Engine) -> T) -> T {
         let slot = self.0.engines.get_or_default();
-        let engine = slot.take().unwrap();
+        let engine = slot.take().unwrap_or_else(|| Engine::start(&self.0.program).unwrap());
         let seen = look(&engine);
         slot.set(Some(engine));
         seen

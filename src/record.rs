@@ -12,7 +12,7 @@ use crate::metrics::{ByListener, Ending as EndingLabels, Metrics};
 use crate::names::{BuildId, Zone};
 use crate::request::Query;
 use crate::stream::Meter;
-use crate::upstream::Reached;
+use crate::upstream::{Reached, Unreached};
 
 /// What is known of one stream, growing from accept to end.
 #[derive(Debug)]
@@ -56,6 +56,8 @@ struct Way {
     target: Option<String>,
     kind: Option<&'static str>,
     tried: usize,
+    /// Those of `tried` that belonged to routes of which nothing came.
+    in_vain: usize,
 }
 
 #[derive(Debug)]
@@ -105,7 +107,13 @@ impl Record {
     pub fn reached(&mut self, reached: &Reached) {
         self.way.target = Some(format!("{}:{}", reached.target.host, reached.target.port));
         self.way.kind = Some(reached.target.kind.as_str());
-        self.way.tried = reached.tried;
+        self.way.tried = self.way.in_vain + reached.tried;
+    }
+
+    /// Notes that a whole route came to nothing.
+    pub fn unreached(&mut self, unreached: &Unreached) {
+        self.way.in_vain += unreached.attempts.len();
+        self.way.tried = self.way.in_vain;
     }
 
     /// Notes how it ended, and that it ended now. Without this call, the record says that the relay stopped.

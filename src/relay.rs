@@ -132,7 +132,7 @@ impl Relay {
     fn listen(&mut self, plan: Plan) {
         let (shared, streams) = (Arc::clone(&self.shared), self.streams.clone());
         let accept = move |incoming: Incoming| {
-            let span = info_span!("stream", peer = %incoming.peer);
+            let span = info_span!(parent: None, "stream", peer = %incoming.peer);
             streams.spawn_until_stopped(span, session::serve(Arc::clone(&shared), incoming));
         };
         let Applied { added, removed, kept } = self.listeners.apply(plan, accept);

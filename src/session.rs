@@ -6,7 +6,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{Level, debug, info, warn};
+use tracing::{Level, debug, warn};
 
 use crate::fault::{Blame, Fault};
 use crate::listener::{Incoming, Viewer};
@@ -109,10 +109,15 @@ impl Asked<'_> {
             Ok(reached) => return Ok(Way::Reached(Box::new(reached))),
             Err(unreached) => unreached,
         };
-        match self.decide(viewer, record).await? {
-            Route::Refuse(text) => Ok(Way::Refused(text)),
-            Route::Targets(targets) if targets == first => Err(unreached.into()),
-            Route::Targets(targets) => Ok(Way::Reached(Box::new(self.dial(&targets).await??))),
+        record.unreached(&unreached);
+        match self.decide(viewer, record).await {
+            Ok(Route::Refuse(text)) => Ok(Way::Refused(text)),
+            Ok(Route::Targets(targets)) if targets != first => {
+                let reached = self.dial(&targets).await?.map_err(|unreached| give_up(unreached, record))?;
+                Ok(Way::Reached(Box::new(reached)))
+            }
+            // The same way again, or nobody to ask for it: what went wrong is that it leads nowhere.
+            _ => Err(unreached.into()),
         }
     }
 
@@ -122,6 +127,7 @@ impl Asked<'_> {
         record.runs_in(worker.and_then(|worker| worker.zone.as_ref()));
         let request = Request {
             query: &self.query.line,
+            uuid: self.query.build.as_ref(),
             build: build.as_deref(),
             snapshot: &self.shared.registry.snapshot(),
             listener: &viewer.listener,
@@ -162,7 +168,8 @@ impl Asked<'_> {
                     return other.map(|()| Ending::Complete);
                 }
             };
-            match self.shared.dialler.after_silence(reached, end, self.build()?, &self.deciding.how).await? {
+            let meant = self.shared.dialler.after_silence(reached, end, self.build()?, &self.deciding.how).await;
+            match meant.map_err(|unreached| give_up(unreached, record))? {
                 Silence::EmptyLog => return Ok(Ending::Complete),
                 Silence::Instead(next) => reached = *next,
             }
@@ -173,6 +180,11 @@ impl Asked<'_> {
         let nameless = || Fault::Policy("it gave targets for a request that names no build".to_owned());
         self.query.build.as_ref().ok_or_else(nameless)
     }
+}
+
+fn give_up(unreached: Unreached, record: &mut Record) -> Fault {
+    record.unreached(&unreached);
+    unreached.into()
 }
 
 /// Lets a gateway know at once that its viewer is gone. Zuul's executors take an orderly close for that, and log an
@@ -189,7 +201,6 @@ fn log(fault: &Fault) {
     let blame = fault.blame().as_str();
     match fault.level() {
         Level::WARN | Level::ERROR => warn!(blame, why = %fault, "stream failed"),
-        Level::INFO => info!(blame, why = %fault, "stream failed"),
         _ => debug!(blame, why = %fault, "stream failed"),
     }
 }

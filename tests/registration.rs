@@ -2,10 +2,11 @@
 
 mod support;
 
-use fingerpost::registry::{Announcement, Registration, State};
+use fingerpost::registry::{Announcement, Registration, Snapshot, State};
 use serde_json::{Value, json};
 use support::site::*;
 use tokio::time::timeout;
+use zookeeper_client::{AddWatchMode, EventType};
 
 #[tokio::test]
 async fn a_registration_shows_everything_and_is_gone_when_withdrawn() {
@@ -126,4 +127,67 @@ async fn a_short_loss_keeps_the_registration_and_a_stop_ends_the_session() {
     site.tasks.stop();
     assert!(site.tasks.ended_within(PATIENCE).await);
     assert_eq!(site.gateways().await, [], "the session ended with the tasks, and its znode with it");
+}
+
+#[tokio::test]
+async fn a_new_announcement_changes_the_znode_in_place() {
+    let site = Site::plain().await;
+    let registration = Registration::start(&site.registry, announcement(), &site.tasks).unwrap();
+    registration.state(State::Running);
+    let (name, mut expected) = site.gateway(State::Running).await;
+    registration.announce(Announcement { public_port: 7080, use_ssl: false, ..announcement() });
+    site.until(|now| now.components.gateways.iter().any(|gateway| gateway.public_port == Some(7080))).await;
+    expected["public_port"] = json!(7080);
+    expected["use_ssl"] = json!(false);
+    assert_eq!(site.gateways().await, [(name, expected)], "the same znode, all else as it was");
+}
+
+#[tokio::test]
+async fn an_announcement_made_while_zookeeper_is_away_shows_when_it_is_back() {
+    let mut site = Site::plain().await;
+    let registration = Registration::start(&site.registry, announcement(), &site.tasks).unwrap();
+    registration.state(State::Running);
+    let (name, _) = site.gateway(State::Running).await;
+    site.server.stop();
+    site.until(stale).await;
+    registration.announce(Announcement { public_port: 7080, ..announcement() });
+    site.restart().await;
+    let moved = |now: &Snapshot| live(now) && now.components.gateways.iter().all(|own| own.public_port == Some(7080));
+    site.until(moved).await;
+    assert_eq!(site.gateway(State::Running).await.0, name);
+}
+
+#[tokio::test]
+async fn a_withdrawal_says_stopped_and_then_deletes() {
+    let site = Site::plain().await;
+    let registration = Registration::start(&site.registry, announcement(), &site.tasks).unwrap();
+    registration.state(State::Running);
+    let (name, _) = site.gateway(State::Running).await;
+    let path = format!("/zuul/components/fingergw/{name}");
+    let mut events = site.hand.watch(&path, AddWatchMode::Persistent).await.unwrap();
+    registration.withdraw(PATIENCE).await;
+    for expected in [EventType::NodeDataChanged, EventType::NodeDeleted] {
+        let event = timeout(PATIENCE, events.changed()).await.unwrap();
+        assert_eq!((event.event_type, event.path), (expected, path.clone()));
+    }
+}
+
+#[tokio::test]
+async fn a_withdrawal_while_zookeeper_is_away_is_made_up_for_on_the_same_session() {
+    let mut site = Site::plain().await;
+    let registration = Registration::start(&site.registry, announcement(), &site.tasks).unwrap();
+    registration.state(State::Running);
+    let (name, _) = site.gateway(State::Running).await;
+    let path = format!("/zuul/components/fingergw/{name}");
+    let session = site.server.owner(&path).await.unwrap();
+    site.server.stop();
+    site.until(stale).await;
+    registration.withdraw(PATIENCE).await;
+
+    site.restart().await;
+    // The mirror's tasks run on, as they do for as long as streams are drained.
+    site.until(|now| live(now) && now.components.gateways.is_empty()).await;
+    assert_eq!(site.gateways().await, []);
+    assert!(site.server.sessions().await.contains(&session), "the znode did not wait for its session's end");
+    assert_eq!(site.metrics.sessions.get(), 1);
 }

@@ -7,23 +7,23 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tracing::{debug, error};
+use tracing::debug;
 
 use super::{Incoming, Socket};
-use crate::metrics::{ByListener, Turned};
+use crate::metrics::ByListener;
 
 /// Long enough for descriptors to be given back, short enough that no viewer notices.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The pause comes twenty times a second; its reason is worth one line a minute.
-const SILENCE: Duration = Duration::from_secs(60);
+/// Says so when the loop breaks off. Nobody looks at its result, and the kernel goes on completing connections.
+struct End<'a>(&'a Socket);
 
 /// Hands every connection of `socket` to `handler`.
 pub(super) async fn run<H>(socket: Arc<Socket>, handler: H)
 where
     H: Fn(Incoming),
 {
-    let mut silent_until = Instant::now();
+    let _end = End(&socket);
     loop {
         match socket.bound.tcp.accept().await {
             Ok((tcp, peer)) => {
@@ -35,11 +35,7 @@ where
             Err(_) if socket.closed.is_cancelled() => return,
             Err(error) if concerns_one_peer(&error) => debug!(%error, "a connection ended before it was accepted"),
             Err(error) => {
-                socket.turned_away("accept_error");
-                if silent_until <= Instant::now() {
-                    error!(%error, "cannot accept connections; trying on. Raise LimitNOFILE= if files are the reason");
-                    silent_until = Instant::now() + SILENCE;
-                }
+                socket.refusals.accept_error(&socket.name(), &error);
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -68,19 +64,22 @@ impl Socket {
         let label = ByListener { listener: config.settings.name.clone() };
         self.metrics.accepted.get_or_create(&label).inc();
         let Some(permit) = self.limits.admit(config.settings.max_connections) else {
-            self.turned_away("listener_full");
+            self.refusals.listener_full(&config.settings);
             return None;
         };
         // On a socket of IPv6, IPv4 peers come as mapped addresses; policies, limits and logs know them as IPv4.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let since = Instant::now().into_std();
-        let mut incoming = Incoming { tcp, peer, config, permit, since, metrics: self.metrics.clone() };
+        let mut incoming = Incoming { tcp, peer, config, permit, since, refusals: Arc::clone(&self.refusals) };
         // Who stands behind a proxy is not known yet.
         (incoming.is_from_proxy() || incoming.claim()).then_some(incoming)
     }
+}
 
-    fn turned_away(&self, reason: &'static str) {
-        let turned = Turned { listener: self.name(), reason };
-        self.metrics.turned_away.get_or_create(&turned).inc();
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.refusals.accept_panic(&self.0.name());
+        }
     }
 }

@@ -9,10 +9,9 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 
 use super::limits::Permit;
+use super::refusals::Refusals;
 use super::{Config, proxy};
 use crate::fault::Fault;
-use crate::metrics;
-use crate::metrics::Turned;
 use crate::tls;
 use crate::transport::Transport;
 
@@ -29,7 +28,7 @@ pub struct Incoming {
     pub permit: Permit,
     /// When it was accepted.
     pub since: Instant,
-    pub(super) metrics: metrics::Listeners,
+    pub(super) refusals: Arc<Refusals>,
 }
 
 /// A connection that is ready for its request.
@@ -91,8 +90,7 @@ impl Incoming {
         let settings = &self.config.settings;
         let room = self.permit.claim(self.peer.ip(), settings.max_connections_per_address);
         if !room {
-            let turned = Turned { listener: settings.name.clone(), reason: "address_full" };
-            self.metrics.turned_away.get_or_create(&turned).inc();
+            self.refusals.address_full(settings, self.peer.ip());
         }
         room
     }

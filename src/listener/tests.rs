@@ -3,6 +3,7 @@
 mod own_process;
 mod proxy;
 mod tls;
+mod told;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -46,8 +46,8 @@ impl Engine {
             return Err(Complaint::new(FailureKind::Memory, None, &too_little(used, program.memory_limit)));
         }
         let outcome = program.chunk(&lua).into_function().and_then(|chunk| chunk.call::<Value>(()));
-        let judge = |error| judge(&error, &watch, &program.chunk, program.memory_limit);
-        let route = policy_table(&outcome.map_err(judge)?)?;
+        let outcome = outcome.map_err(|error| judge(&error, &program.chunk, program.memory_limit));
+        let route = policy_table(&watch.stop(outcome)?)?;
         Ok(Self { route, watch, chunk: program.chunk.clone(), memory_limit: program.memory_limit, lua })
     }
 
@@ -57,12 +57,8 @@ impl Engine {
         self.watch.start();
         let outcome = self.route.call::<Value>(Fact(RequestFacts::new(request)));
         self.lua.set_app_data(Call::default());
-        let value = outcome.map_err(|error| judge(&error, &self.watch, &self.chunk, self.memory_limit))?;
-        if self.watch.expired() {
-            // Caught by the script's own pcall. What it answered then is an accident.
-            return Err(Complaint::new(FailureKind::Time, None, "the policy caught the error that stopped it"));
-        }
-        match answer::read(&value) {
+        let outcome = outcome.map_err(|error| judge(&error, &self.chunk, self.memory_limit));
+        match answer::read(&self.watch.stop(outcome)?) {
             Ok(made) => Ok((made.route, made.line)),
             Err(complaint) => Err(Complaint { line: self.route.info().line_defined, ..complaint }),
         }
@@ -94,16 +90,15 @@ impl Empty {
     }
 }
 
-/// Reads an error of the script, and puts the limits' own words in the place of Lua's.
-fn judge(error: &mlua::Error, watch: &Stopwatch, chunk: &str, memory_limit: usize) -> Complaint {
+/// Reads an error of the script, and puts the limit's own words in the place of Lua's.
+fn judge(error: &mlua::Error, chunk: &str, memory_limit: usize) -> Complaint {
     let complaint = Complaint::from_lua(error, chunk);
-    if complaint.kind == FailureKind::Memory {
-        let limit = ByteSize::b(memory_limit as u64);
-        let text = format!("the policy needed more than {limit} of memory, its memory_limit, and was stopped");
-        return Complaint::new(FailureKind::Memory, complaint.line, &text);
+    if complaint.kind != FailureKind::Memory {
+        return complaint;
     }
-    let kind = if watch.expired() { FailureKind::Time } else { complaint.kind };
-    Complaint { kind, ..complaint }
+    let limit = ByteSize::b(memory_limit as u64);
+    let text = format!("the policy needed more than {limit} of memory, its memory_limit, and was stopped");
+    Complaint::new(FailureKind::Memory, complaint.line, &text)
 }
 
 fn too_little(used: usize, limit: usize) -> String {

@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use mlua::{Lua, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
 
-use super::failure::Complaint;
+use super::failure::{Complaint, beginning, printable};
 use super::{FailureKind, Request, spelling};
 use crate::names::{BuildId, Zone};
 use crate::registry::{Build, Gateway, Worker};
 use crate::tls::Identity;
+
+/// Longest string in a message, in characters.
+const MAX_QUOTED: usize = 60;
 
 /// One field of a fact: its name in Lua, and how to read it.
 pub(super) struct Field<T> {
@@ -34,6 +37,7 @@ pub(super) struct Fact<T>(pub(super) T);
 /// A request with everything a script may read of it.
 pub(super) struct RequestFacts {
     query: String,
+    uuid: Option<BuildId>,
     build: Option<Arc<Build>>,
     listener: String,
     peer: IpAddr,
@@ -45,6 +49,7 @@ impl RequestFacts {
     pub(super) fn new(request: &Request<'_>) -> Self {
         Self {
             query: request.query.to_owned(),
+            uuid: request.uuid.cloned(),
             build: request.build.cloned().map(Arc::new),
             listener: request.listener.to_owned(),
             peer: request.peer,
@@ -58,10 +63,7 @@ impl Described for RequestFacts {
     const NAME: &'static str = "Request";
     const FIELDS: &'static [Field<Self>] = &[
         field("query", |lua, request| text(lua, &request.query)),
-        field("uuid", |lua, request| match &request.build {
-            Some(build) => text(lua, build.uuid.as_str()),
-            None => optional(lua, BuildId::parse(&request.query).as_ref().map(BuildId::as_str)),
-        }),
+        field("uuid", |lua, request| optional(lua, request.uuid.as_ref().map(BuildId::as_str))),
         field("build", |lua, request| fact(lua, request.build.as_ref())),
         field("listener", |lua, request| text(lua, &request.listener)),
         field("peer", |lua, request| text(lua, &request.peer.to_canonical().to_string())),
@@ -157,7 +159,7 @@ pub(super) fn quote(value: &Value) -> String {
     match value {
         Value::Nil => "nil".to_owned(),
         Value::Boolean(_) | Value::Integer(_) | Value::Number(_) => value.to_string().unwrap_or_default(),
-        Value::String(text) => format!("\"{}\"", super::failure::printable(&text.to_string_lossy(), 60)),
+        Value::String(text) => format!("\"{}\"", printable(&beginning(&text.as_bytes(), MAX_QUOTED), MAX_QUOTED)),
         Value::UserData(fact) => match fact.type_name() {
             Ok(name) => format!("a {}", name.to_string_lossy()),
             Err(_) => "a userdata".to_owned(),

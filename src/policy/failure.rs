@@ -1,5 +1,6 @@
 //! What a script did wrong, in words for the person who has to mend it: from Lua's errors to file, line and reason.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use mlua::Lua;
@@ -147,6 +148,13 @@ pub(super) fn printable(text: &str, max: usize) -> String {
         out.push('…');
     }
     out
+}
+
+/// So much of `bytes` that more than `max` characters come of it, if there are so many: to be made [`printable`]
+/// without a copy of what is cut.
+pub(super) fn beginning(bytes: &[u8], max: usize) -> Cow<'_, str> {
+    let enough = max.saturating_add(1).saturating_mul(char::MAX.len_utf8());
+    String::from_utf8_lossy(bytes.get(..enough).unwrap_or(bytes))
 }
 
 fn located<'a>(text: &'a str, chunk: &str) -> Option<(usize, &'a str)> {

@@ -3,16 +3,24 @@
 
 local find, match, gmatch, gsub, split = string.find, string.match, string.gmatch, string.gsub, string.split
 local sort, move = table.sort, table.move
-local error, type = error, type
+local abs, error, tostring, type = math.abs, error, tostring, type
 
 -- Bytes compared in one call, at worst: a few milliseconds.
 local MOST_WORK = 2 ^ 21
 -- Elements moved in one call: a few milliseconds.
 local MOST_ELEMENTS = 2 ^ 19
+-- Where the library's own indices end.
+local MOST_INDEX = 2 ^ 31
+
+-- The library reads numbers where it wants text, and text where it wants numbers: so must its guards.
+local function bytes(text)
+  return if type(text) == "string" or type(text) == "number" then #tostring(text) else 0
+end
 
 local function affordable(name, subject, pattern)
-  if type(subject) == "string" and type(pattern) == "string" and #subject * #pattern > MOST_WORK then
-    error(`string.{name}: {#subject} bytes searched for {#pattern} is more than one call may do`, 3)
+  local searched, sought = bytes(subject), bytes(pattern)
+  if searched * sought > MOST_WORK then
+    error(`string.{name}: {searched} bytes searched for {sought} is more than one call may do`, 3)
   end
 end
 
@@ -52,8 +60,11 @@ table.sort = function(list, before)
 end
 
 table.move = function(from, first, last, ...)
-  if type(first) == "number" and type(last) == "number" and last - first > MOST_ELEMENTS then
-    error(`table.move: {last - first + 1} elements are more than one call may move`, 2)
+  if type(first) ~= "number" or type(last) ~= "number" then
+    error(`table.move: its bounds must be numbers, not a {type(first)} and a {type(last)}`, 2)
+  -- Written so that what is not a number fails too, and what is no index: the library would make indices of them.
+  elseif not (abs(first) < MOST_INDEX and abs(last) < MOST_INDEX and last - first < MOST_ELEMENTS) then
+    error(`table.move: elements {first} to {last} are more than one call may move`, 2)
   end
   return move(from, first, last, ...)
 end

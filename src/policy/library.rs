@@ -1,7 +1,7 @@
 //! What of Luau's own library a script may use. A name enters this list by being safe, bounded and a pure function of
 //! its arguments: no clock, no chance, no file, no other script's text.
 
-use mlua::{Lua, MultiValue, StdLib, Table, Value};
+use mlua::{Function, Lua, LuaString, MultiValue, StdLib, Table, Value};
 
 use super::FailureKind;
 use super::failure::{self, Complaint};
@@ -87,7 +87,8 @@ pub(super) fn furnish(lua: &Lua, relay: Table) -> mlua::Result<()> {
         keep(&globals.get(library)?, |name| functions.contains(&name))?;
     }
     lua.load(GUARDS).set_name(format!("={CHUNK}")).exec()?;
-    globals.raw_set("print", lua.create_function(print)?)?;
+    let tostring: Function = globals.raw_get("tostring")?;
+    globals.raw_set("print", lua.create_function(move |lua, values| print(lua, &values, &tostring))?)?;
     globals.raw_set("relay", relay)?;
     Ok(())
 }
@@ -133,14 +134,30 @@ fn new_global(lua: &Lua, (_, name, _): (Value, String, Value)) -> mlua::Result<(
 }
 
 /// Writes to the log, a bounded number of bounded lines a decision.
-fn print(lua: &Lua, values: MultiValue) -> mlua::Result<()> {
+fn print(lua: &Lua, values: &MultiValue, tostring: &Function) -> mlua::Result<()> {
     let Some(left) = lua.app_data_mut::<Call>().and_then(|mut call| call.line_to_print()) else { return Ok(()) };
-    let words: Vec<String> = values.iter().map(Value::to_string).collect::<Result<_, _>>()?;
-    let text = failure::printable(&words.join(" "), MAX_PRINTED);
+    let text = failure::printable(&words(values, tostring)?, MAX_PRINTED);
     let line = failure::line_now(lua);
     tracing::info!(target: "policy", text, line, "the policy printed");
     if left == 0 {
         tracing::info!(target: "policy", line, "the policy printed too much; the rest of this decision is not shown");
     }
     Ok(())
+}
+
+/// The line that `values` make, or more of it than is printed. What Rust holds is no part of the memory limit: nothing
+/// is looked at, and no string copied, beyond what will be seen.
+fn words(values: &MultiValue, tostring: &Function) -> mlua::Result<String> {
+    let mut line = String::new();
+    for (position, value) in values.iter().enumerate() {
+        if line.chars().count() > MAX_PRINTED {
+            break;
+        }
+        if position > 0 {
+            line.push(' ');
+        }
+        let word: LuaString = tostring.call(value)?;
+        line.push_str(&failure::beginning(&word.as_bytes(), MAX_PRINTED));
+    }
+    Ok(line)
 }

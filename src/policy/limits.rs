@@ -12,17 +12,17 @@ use super::failure::{self, Complaint};
 
 /// Times one engine, call by call. All its methods belong to the engine's thread.
 ///
-/// A busy machine must not turn good decisions into failures, so only time that the thread really ran counts in the
-/// end. Its own clock costs a system call, and the wall clock none: the wall clock is asked until half the limit is
-/// gone, and the thread's clock measures the other half.
+/// A busy machine must not turn good decisions into failures, so only time that the thread really ran counts. Its
+/// own clock costs a system call, and the wall clock none: the wall clock says when the limit can be gone at the
+/// earliest, and only then is the thread's clock asked.
 #[derive(Debug)]
 pub(super) struct Stopwatch {
     limit: Duration,
     origin: Instant,
     /// When to look again, in nanoseconds since `origin`.
     next_look: AtomicU64,
-    /// The thread's clock at the first look, in nanoseconds; zero before it.
-    first_look: AtomicU64,
+    /// The thread's clock when the call began, in nanoseconds.
+    began: AtomicU64,
     expired: AtomicBool,
 }
 
@@ -32,28 +32,39 @@ impl Stopwatch {
             limit,
             origin: Instant::now(),
             next_look: AtomicU64::new(0),
-            first_look: AtomicU64::new(0),
+            began: AtomicU64::new(0),
             expired: AtomicBool::new(false),
         })
     }
 
     /// Begins a new call.
     pub(super) fn start(&self) {
-        self.next_look.store(self.now() + nanos(self.limit / 2), Ordering::Relaxed);
-        self.first_look.store(0, Ordering::Relaxed);
+        self.next_look.store(self.now() + nanos(self.limit), Ordering::Relaxed);
+        self.began.store(thread_time(), Ordering::Relaxed);
         self.expired.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the call was aborted. A script may catch the error, but not this.
-    pub(super) fn expired(&self) -> bool {
-        self.expired.load(Ordering::Relaxed)
+    /// Ends a call that came to `outcome`, and says so if it ran too long: whatever it came to then is an accident.
+    pub(super) fn stop<T>(&self, outcome: Result<T, Complaint>) -> Result<T, Complaint> {
+        let aborted = self.expired.load(Ordering::Relaxed);
+        match outcome {
+            Err(complaint) if complaint.kind.is_limit() => Err(complaint),
+            // Our own words that became a text on their way through a coroutine, or the script's instead of them.
+            Err(complaint) if aborted => Err(Complaint { kind: FailureKind::Time, ..complaint }),
+            Ok(_) if aborted => {
+                Err(Complaint::new(FailureKind::Time, None, "the policy caught the error that stopped it"))
+            }
+            // One call into the library, which nothing could stop.
+            outcome if self.over() => Err(self.complaint(outcome.err().and_then(|complaint| complaint.line))),
+            outcome => outcome,
+        }
     }
 
     /// Makes `lua` ask before every loop, call and return, and while it matches patterns.
     pub(super) fn watch(self: &Arc<Self>, lua: &Lua) {
         let watch = Arc::clone(self);
         lua.set_interrupt(move |lua| match watch.over() {
-            true => Err(watch.complaint(lua)),
+            true => Err(mlua::Error::external(watch.complaint(failure::line_now(lua)))),
             false => Ok(VmState::Continue),
         });
     }
@@ -63,23 +74,17 @@ impl Stopwatch {
         if now < self.next_look.load(Ordering::Relaxed) {
             return false;
         }
-        let ran = thread_time();
-        let half = nanos(self.limit / 2);
-        let first_look = match self.first_look.load(Ordering::Relaxed) {
-            0 => ran,
-            earlier => earlier,
-        };
-        self.first_look.store(first_look, Ordering::Relaxed);
-        let left = half.saturating_sub(ran.saturating_sub(first_look));
+        let ran = thread_time().saturating_sub(self.began.load(Ordering::Relaxed));
+        let left = nanos(self.limit).saturating_sub(ran);
         self.next_look.store(now + left, Ordering::Relaxed);
         self.expired.store(left == 0, Ordering::Relaxed);
         left == 0
     }
 
-    fn complaint(&self, lua: &Lua) -> mlua::Error {
+    fn complaint(&self, line: Option<usize>) -> Complaint {
         let limit = humantime::format_duration(self.limit);
         let text = format!("the policy ran for {limit} and was stopped; it loops, or time_limit is too short for it");
-        mlua::Error::external(Complaint::new(FailureKind::Time, failure::line_now(lua), &text))
+        Complaint::new(FailureKind::Time, line, &text)
     }
 
     fn now(&self) -> u64 {
@@ -91,11 +96,10 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Processor time of this thread, in nanoseconds; never zero.
+/// Processor time of this thread, in nanoseconds.
 fn thread_time() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    let time = Duration::try_from(time).unwrap_or_default();
-    nanos(time).max(1)
+    nanos(Duration::try_from(time).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -111,9 +115,20 @@ mod tests {
         let watch = Stopwatch::new(Duration::from_millis(2));
         watch.start();
         assert!(spin(&watch, u32::MAX));
-        assert!(watch.expired());
+        watch.stop(Ok(())).unwrap_err();
         watch.start();
-        assert!(!watch.expired());
+        watch.stop(Ok(())).unwrap();
+    }
+
+    #[test]
+    fn a_call_that_never_asked_is_told_at_its_end() {
+        let watch = Stopwatch::new(Duration::from_millis(2));
+        watch.start();
+        let began = thread_time();
+        while thread_time() - began <= nanos(watch.limit) {}
+        let complaint = watch.stop(Ok(())).unwrap_err();
+        assert_eq!(complaint.kind, FailureKind::Time);
+        assert!(complaint.text.contains("ran for 2ms"), "{complaint}");
     }
 
     #[test]
@@ -125,6 +140,6 @@ mod tests {
         assert!(!spin(&watch, 1));
         watch.next_look.store(0, Ordering::Relaxed);
         assert!(!spin(&watch, 1));
-        assert!(!watch.expired());
+        watch.stop(Ok(())).unwrap();
     }
 }

@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use super::*;
 use crate::metrics::Metrics;
-use crate::names::BuildId;
 use crate::registry::{Components, Gateway, State, Worker};
+use crate::request::Query;
 
 pub(super) const UUID: &str = "0123456789abcdef0123456789abcdef";
 
 /// A zone's relay with a registry of its own, to ask policies in.
 pub(super) struct World {
+    pub(super) query: Query,
     pub(super) snapshot: Snapshot,
     pub(super) build: Option<Build>,
     pub(super) identity: Option<Identity>,
@@ -35,7 +36,13 @@ impl World {
     }
 
     pub(super) fn without_build() -> Self {
-        Self { snapshot: Snapshot::default(), build: None, identity: None, seed: 0 }
+        let query = Query::parse(UUID).unwrap();
+        Self { query, snapshot: Snapshot::default(), build: None, identity: None, seed: 0 }
+    }
+
+    pub(super) fn asked(mut self, line: &str) -> Self {
+        self.query = Query::parse(line).unwrap();
+        self
     }
 
     pub(super) fn with(mut self, gateways: Vec<Gateway>) -> Self {
@@ -51,7 +58,8 @@ impl World {
 
     pub(super) fn request(&self) -> Request<'_> {
         Request {
-            query: UUID,
+            query: &self.query.line,
+            uuid: self.query.build.as_ref(),
             build: self.build.as_ref(),
             snapshot: &self.snapshot,
             listener: "finger",

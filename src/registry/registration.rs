@@ -93,6 +93,7 @@ impl Registration {
             wish: wish.subscribe(),
             names,
             znode: None,
+            leaves_traces: false,
         };
         let names = clerk.names.subscribe();
         tasks.spawn_until_stopped(info_span!("registration"), clerk.work());
@@ -127,12 +128,18 @@ impl Registration {
     /// nobody waits for it: the znode goes as soon as it is back, or with its session.
     pub async fn withdraw(self, deadline: Duration) {
         self.wish.send_replace(Wish::Nothing);
-        if self.link.borrow().is_none() {
-            return warn!("ZooKeeper is away; the registration is removed as soon as it is back");
-        }
-        let mut names = self.names;
-        let gone = timeout(deadline, async { while names.changed().await.is_ok() {} }).await;
-        if gone.is_err() {
+        let (mut names, mut link) = (self.names, self.link);
+        let gone = async { while names.changed().await.is_ok() {} };
+        let watched = async {
+            tokio::select! {
+                biased;
+                () = gone => {}
+                Ok(_none) = link.wait_for(Option::is_none) => {
+                    warn!("ZooKeeper is away; the registration is removed as soon as it is back");
+                }
+            }
+        };
+        if timeout(deadline, watched).await.is_err() {
             warn!("could not remove the registration in time; trying on");
         }
     }
@@ -147,6 +154,8 @@ struct Clerk {
     wish: watch::Receiver<Wish>,
     names: watch::Sender<Names>,
     znode: Option<Znode>,
+    /// Whether a znode of ours may exist: one was to be created, and nobody has confirmed yet that it is gone.
+    leaves_traces: bool,
 }
 
 /// What is in ZooKeeper, as far as we know.
@@ -154,6 +163,7 @@ struct Clerk {
 struct Znode {
     path: String,
     session: SessionId,
+    /// Empty where it is not known, which no content ever is.
     content: Vec<u8>,
 }
 
@@ -184,7 +194,7 @@ impl Clerk {
                 None => Ok(()),
             };
             match settled {
-                Ok(()) if wish == Wish::Nothing && !self.is_there() => return,
+                Ok(()) if wish == Wish::Nothing && !self.leaves_traces => return,
                 Ok(()) => self.cause_to_act().await,
                 Err(error) => {
                     warn!(%error, "could not register; trying again");
@@ -194,23 +204,20 @@ impl Clerk {
         }
     }
 
-    /// Whether others may see a znode of ours. One whose removal nobody confirmed is carried on with its session.
-    fn is_there(&self) -> bool {
-        self.znode.is_some()
-    }
-
-    /// Waits until the znode may not be as it should be.
+    /// Waits until the znode may not be as it should be. Nobody who is gone has another wish: not the owner after a
+    /// withdrawal, nor the connection when all tasks end.
     async fn cause_to_act(&mut self) {
         loop {
             tokio::select! {
-                _ = self.wish.changed() => return,
-                _ = self.announced.changed() => return,
-                _ = self.link.changed() => return,
-                _ = self.changes.changed() => {
+                Ok(()) = self.wish.changed() => return,
+                Ok(()) = self.announced.changed() => return,
+                Ok(()) = self.link.changed() => return,
+                Ok(()) = self.changes.changed() => {
                     if self.outdated(&self.registry.snapshot()) {
                         return;
                     }
                 }
+                else => return std::future::pending().await,
             }
         }
     }
@@ -244,14 +251,16 @@ impl Clerk {
         client.sync(Self::PARENT).await?;
         let mut own = client.list_ephemerals(Self::PARENT).await?;
         own.sort();
-        let known = self.znode.take();
-        if let Some(old) = known.as_ref().filter(|known| known.session != client.session_id()) {
+        if let Some(old) = self.znode.as_ref().filter(|known| known.session != client.session_id()) {
             discard(client, old).await?;
         }
-        let Some(path) = own.pop() else { return Ok(()) };
+        let last = own.pop();
         for surplus in own {
             absent(client.delete(&surplus, None).await)?;
         }
+        // Not before all that has succeeded: what is forgotten is removed by nobody.
+        let known = self.znode.take();
+        let Some(path) = last else { return Ok(()) };
         let content = known.filter(|known| known.path == path).map(|known| known.content).unwrap_or_default();
         self.call(&path);
         self.znode = Some(Znode { path, session: client.session_id(), content });
@@ -263,6 +272,8 @@ impl Clerk {
         match &mut self.znode {
             Some(znode) if znode.content == content => {}
             Some(znode) => {
+                // What is shown is unknown until the answer is there, which may never come.
+                znode.content.clear();
                 client.set_data(&znode.path, &content, None).await?;
                 znode.content = content;
                 debug!(path = znode.path, state = state.as_str(), "registration updated");
@@ -276,6 +287,7 @@ impl Clerk {
         prepare(client).await?;
         let prefix = format!("{}/{}", Self::PARENT, self.announced.borrow().hostname);
         let mode = CreateMode::EphemeralSequential.with_acls(Acls::anyone_all());
+        self.leaves_traces = true;
         let (_stat, sequence) = client.create(&prefix, &content, &mode).await?;
         let path = format!("{prefix}{sequence}");
         info!(path, "registered");
@@ -293,6 +305,7 @@ impl Clerk {
             info!(path = znode.path, "registration removed");
         }
         self.znode = None;
+        self.leaves_traces = false;
         Ok(())
     }
 
@@ -354,5 +367,40 @@ fn absent(deleted: Result<(), Error>) -> Result<(), Error> {
     match deleted {
         Err(Error::NoNode) => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics;
+    use crate::registry::Publisher;
+
+    #[tokio::test]
+    async fn a_clerk_whose_owner_has_left_waits_for_zookeeper_without_turning_in_circles() {
+        let announcement = Announcement {
+            hostname: Hostname::parse("relay.example").unwrap(),
+            zone: None,
+            public_port: 79,
+            use_ssl: false,
+        };
+        let publisher = Publisher::new(metrics::Registry::default());
+        let registry = Registry::mirror_of(&publisher);
+        let link = watch::Sender::new(None);
+        let mut clerk = Clerk {
+            announced: watch::Sender::new(announcement).subscribe(),
+            link: link.subscribe(),
+            changes: registry.changes(),
+            registry,
+            wish: watch::Sender::new(Wish::Nothing).subscribe(),
+            names: watch::Sender::new(Names::default()),
+            znode: None,
+            leaves_traces: true,
+        };
+        assert!(timeout(Duration::ZERO, clerk.cause_to_act()).await.is_err());
+        link.send_replace(None);
+        assert!(timeout(Duration::ZERO, clerk.cause_to_act()).await.is_ok(), "the connection's change is a cause");
+        drop((link, publisher));
+        assert!(timeout(Duration::ZERO, clerk.cause_to_act()).await.is_err());
     }
 }

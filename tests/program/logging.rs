@@ -43,7 +43,7 @@ async fn the_zookeeper_library_is_silent_unless_it_is_asked_for() {
         let relay = site.spawn(&mut site.command());
         zookeeper.slam().await;
         let line = relay.until_logged("no connection to ZooKeeper").await;
-        assert!(line.contains("WARN") && line.contains(&format!("127.0.0.1:{}", zookeeper.port())), "{line}");
+        assert!(line.contains("WARN"), "{line}");
         if speaks {
             relay.until_logged("zookeeper_client").await;
         }

@@ -3,9 +3,11 @@
 
 #![allow(
     clippy::allow_attributes,
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stderr,
     reason = "a part that does not work ends the test"
 )]
 
@@ -18,5 +20,9 @@ mod explain;
 mod logging;
 mod metrics;
 mod records;
+mod reload;
+mod root;
 mod site;
 mod stream;
+mod systemd;
+mod ways;

@@ -135,6 +135,7 @@ async fn a_target_that_nobody_answers_at_is_the_upstreams_fault() {
     assert_eq!(site.watch(BUILD).await.rest().await, b"Internal streaming error");
     let record = relay.stop().await.record();
     assert_eq!((&record["ending"], &record["blame"]), (&json!("unreachable"), &json!("upstream")));
+    assert_eq!(record["tried"], 1);
     let why = record["why"].as_str().expect("a reason");
     assert!(why.contains(&format!("{}:1", site.ip)) && why.contains("refused"), "{why}");
 }

@@ -78,7 +78,6 @@ impl Site {
     }
 
     /// Waits for a snapshot that is as `expected`.
-    /// Waits for a snapshot of `registry` that is as `expected`.
     pub async fn until(&self, expected: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
         until(&self.registry, expected).await
     }
@@ -136,6 +135,7 @@ pub fn client_files(server: &ZooKeeper) -> ClientTls {
     ClientTls { identity: Some(identity), trust, verify_hostnames: false }
 }
 
+/// Waits for a snapshot of `registry` that is as `expected`.
 pub async fn until(registry: &Registry, expected: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
     let mut changes = registry.changes();
     let waiting = async {

@@ -216,7 +216,7 @@ fn a_registry_file_must_be_there() {
         places(&site.check("f.yaml", text).err),
         ["f.yaml:3: registry.file: cannot read the registry file r.yaml"]
     );
-    site.write("r.yaml", "");
+    site.write("r.yaml", "{}");
     assert_eq!(site.check("f.yaml", text).exit, Exit::Done);
 }
 

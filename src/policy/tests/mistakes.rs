@@ -206,6 +206,18 @@ fn facts_that_are_not_there_are_nil() {
 }
 
 #[test]
+fn the_uuid_is_what_the_request_names_however_it_is_written() {
+    for line in [UUID.to_owned(), format!("/{UUID}"), format!("//{UUID}/")] {
+        for world in [World::without_build(), World::running_in(None)] {
+            let world = world.asked(&line);
+            assert_eq!(value_of("request.uuid", &world), UUID, "{line}");
+            assert_eq!(value_of("request.query", &world), line);
+        }
+    }
+    assert_eq!(value_of("request.uuid", &World::without_build().asked("no build")), "nil");
+}
+
+#[test]
 fn failures_show_no_control_characters_and_no_novels() {
     let failure = mistake("error('a\\27[2Jb\\n' .. string.rep('x', 10000))");
     assert!(failure.message.starts_with("a\\u{1b}[2Jb\\n"), "{failure}");

@@ -113,6 +113,35 @@ fn searches_that_the_interrupt_cannot_reach_are_refused() {
 }
 
 #[test]
+fn no_guard_is_passed_by_a_value_that_the_library_converts() {
+    let refused = |body: &str, words: &str| {
+        let failure = stops(FailureKind::Error, body);
+        assert!(failure.message.contains(words), "{failure}");
+        assert_eq!(failure.line, Some(1), "{failure}");
+    };
+    refused("return table.move({}, '1', '30000000', 10, {})", "must be numbers, not a string and a string");
+    refused("return table.move({}, 1, '30000000', 10, {})", "must be numbers, not a number and a string");
+    refused("return table.move({}, '1', 30000000, 10, {})", "must be numbers, not a string and a number");
+    // The library makes the lowest of all indices of these.
+    for lowest in ["0 / 0", "1e10", "-1e10", "math.huge"] {
+        refused(&format!("return table.move({{}}, {lowest}, -2, 1, {{}})"), "more than one call may");
+    }
+    refused("return table.move({}, 1, 0 / 0, 1, {})", "more than one call may");
+    for search in ["find", "match", "gmatch", "gsub", "split"] {
+        let subject = "string.rep('1', 200000)";
+        refused(&format!("return string.{search}({subject}, 123456789012345, '')"), "more than one call may");
+    }
+}
+
+#[test]
+fn one_call_that_takes_too_long_and_fails_is_out_of_time() {
+    let limits = settings::Policy { time_limit: Duration::from_millis(5), memory_limit: 16 << 20, ..short_limits() };
+    let policy = try_load(&script("return string.packsize(string.rep('x', 6e6) .. '?')"), limits).unwrap();
+    let failure = World::running_in(None).ask(&policy).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Time, "{failure}");
+}
+
+#[test]
 fn a_sort_with_a_bad_order() {
     runs_out_of_time("table.sort(table.create(1000, 1), function() while true do end end)");
     runs_out_of_time(
@@ -142,6 +171,29 @@ fn a_string_bomb() {
     runs_out_of_memory("return string.format('%s%s', string.rep('x', 3e6), 'x')");
     runs_out_of_memory("return string.gsub(string.rep('x', 1e5), 'x', string.rep('y', 1000))");
     runs_out_of_memory("return table.create(1e7)");
+}
+
+#[test]
+fn a_print_copies_no_more_than_it_shows() {
+    let before = most_memory();
+    let body = "print(unpack(table.create(60, string.rep('x', 4e6)))) return relay.refuse('printed')";
+    assert_eq!(hosts(&World::running_in(None).ask(&routing(body)).unwrap()), ["refused: printed"]);
+    let grown = most_memory() - before;
+    assert!(grown < 120 << 20, "{grown} bytes");
+}
+
+#[test]
+fn a_print_looks_at_no_more_than_it_shows() {
+    let body = "local asked = 0 local word = setmetatable({}, { __tostring = function() asked += 1 return '' end }) \
+                print(unpack(table.create(5000, word))) return relay.refuse(tostring(asked))";
+    assert_eq!(hosts(&World::running_in(None).ask(&routing(body)).unwrap()), ["refused: 1002"]);
+}
+
+/// The most memory that this process ever held, in bytes.
+fn most_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
 }
 
 #[test]

@@ -46,8 +46,13 @@ pub(super) enum Broken {
     #[error("the session has expired")]
     SessionExpired,
     /// A server was there and did not become ours.
-    #[error("ZooKeeper gave no session: {0}")]
-    Refused(Error),
+    #[error("{server}: it was reached and gave no session: {source}")]
+    Refused {
+        /// The server.
+        server: HostPort,
+        /// What the library made of it.
+        source: Error,
+    },
     /// An operation failed that the mirror cannot do without.
     #[error("ZooKeeper could not be read: {0}")]
     Client(Error),
@@ -67,8 +72,8 @@ impl Dialler {
     /// Takes at most `request_timeout` for each server, and as long again for the session.
     pub(super) async fn connect(&self, session: Option<&SessionInfo>) -> Result<Link, Broken> {
         let patience = self.settings.request_timeout;
-        let server = self.dial_any().await?;
-        let tunnel = Tunnel::open(server, patience, &self.tasks).await?;
+        let (server, transport) = self.dial_any().await?;
+        let tunnel = Tunnel::open(transport, patience, &self.tasks).await?;
         let mut connector = Client::connector()
             .with_session_timeout(self.settings.session_timeout)
             .with_connection_timeout(patience)
@@ -81,15 +86,15 @@ impl Dialler {
         match timeout(patience, connector.connect(&at)).await.unwrap_or(Err(Error::Timeout)) {
             Ok(client) => Ok(Link { client, tunnel }),
             Err(Error::SessionExpired) => Err(Broken::SessionExpired),
-            Err(error) => Err(Broken::Refused(error)),
+            Err(source) => Err(Broken::Refused { server: server.clone(), source }),
         }
     }
 
-    async fn dial_any(&self) -> Result<Transport, Broken> {
+    async fn dial_any(&self) -> Result<(&HostPort, Transport), Broken> {
         let mut failures = Vec::new();
         for server in shuffled(&self.settings.hosts) {
             match timeout(self.settings.request_timeout, self.dial(server)).await {
-                Ok(Ok(transport)) => return Ok(transport),
+                Ok(Ok(transport)) => return Ok((server, transport)),
                 Ok(Err(reason)) => failures.push(format!("{server}: {reason}")),
                 Err(_elapsed) => failures.push(format!("{server}: no answer in time")),
             }

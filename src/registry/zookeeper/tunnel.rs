@@ -4,11 +4,15 @@
 //! names, and does not reload. So the relay dials and shakes hands as it does with everybody else, listens on a port of
 //! 127.0.0.1, and lets the library connect to that. The inner connection is TLS as well, with certificates made for this
 //! one connection and never written down: no other user of the machine can come in by the port, nor answer in its place.
-//! The first connection that proves itself is carried, any later one is sent away.
+//! All that come shake hands at the same time; the first that proves itself is carried, any later one is sent away.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -55,8 +59,11 @@ pub(super) enum Blocked {
 }
 
 impl Tunnel {
-    /// A stranger on the port is given up after this, so that it cannot keep the library waiting.
+    /// A stranger on the port is given up after this.
     const HANDSHAKE: Duration = Duration::from_secs(1);
+
+    /// So many may shake hands at a time.
+    const CALLERS: usize = 64;
 
     /// Opens a way to `server` that somebody must take within `patience`.
     pub(super) async fn open(server: Transport, patience: Duration, tasks: &Tasks) -> Result<Self, Blocked> {
@@ -121,21 +128,52 @@ async fn dismiss(listener: &TcpListener, acceptor: &tls::Server) -> io::Result<(
     library.shutdown().await
 }
 
-/// Waits for the library.
+/// Waits for the library, whoever else comes. Where too many do, the one that has had the longest time must go: the
+/// library needs a few milliseconds.
 async fn accept(listener: &TcpListener, acceptor: &tls::Server) -> io::Result<tls::Stream> {
+    let mut callers = VecDeque::new();
     loop {
-        let (tcp, _) = listener.accept().await?;
-        match shake(tcp, acceptor).await {
-            Some(stream) => return Ok(stream),
-            None => debug!("a stranger knocked at the tunnel to ZooKeeper"),
+        tokio::select! {
+            biased;
+            library = first_proven(&mut callers) => return Ok(library),
+            accepted = listener.accept() => {
+                callers.truncate(Tunnel::CALLERS - 1);
+                callers.push_front(Box::pin(shake(accepted?.0, acceptor)));
+            }
         }
     }
 }
 
+/// Lets all `callers` shake hands, forgets those that fail, and resolves with the first that does not.
+async fn first_proven<F>(callers: &mut VecDeque<Pin<Box<F>>>) -> tls::Stream
+where
+    F: Future<Output = Option<tls::Stream>>,
+{
+    poll_fn(|context| {
+        let mut proven = None;
+        callers.retain_mut(|caller| match caller.as_mut().poll(context) {
+            Poll::Pending => true,
+            Poll::Ready(shaken) => {
+                proven = proven.take().or(shaken);
+                false
+            }
+        });
+        proven.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// `None` if the caller proves to be a stranger, or nothing at all.
 async fn shake(tcp: TcpStream, acceptor: &tls::Server) -> Option<tls::Stream> {
-    tcp.set_nodelay(true).ok()?;
-    let accepted = timeout(Tunnel::HANDSHAKE, acceptor.accept(tcp)).await.ok()?;
-    accepted.ok().map(|accepted| accepted.stream)
+    let shaken = async {
+        tcp.set_nodelay(true).ok()?;
+        timeout(Tunnel::HANDSHAKE, acceptor.accept(tcp)).await.ok()?.ok()
+    };
+    let accepted = shaken.await;
+    if accepted.is_none() {
+        debug!("a stranger knocked at the tunnel to ZooKeeper");
+    }
+    accepted.map(|accepted| accepted.stream)
 }
 
 /// The certificates of one tunnel, PEM: an authority whose key is already forgotten, and a pair for each end.
@@ -260,6 +298,20 @@ mod tests {
         assert!(said.len() < 16, "{said:?}");
         let client = connect(&tunnel, &mut zookeeper).await;
         assert_eq!(client.session_id().0, 1);
+    }
+
+    #[tokio::test]
+    async fn strangers_that_say_nothing_do_not_keep_the_library_out() {
+        // As the relay has it: less than the strangers would take one after the other.
+        let patience = Duration::from_secs(5);
+        for count in [16, 2 * Tunnel::CALLERS] {
+            let (near, mut zookeeper) = pair().await;
+            let tunnel = Tunnel::open(Transport::Plain(near), patience, &Tasks::new()).await.unwrap();
+            let knock = || std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, tunnel.port)).unwrap();
+            let _silent: Vec<_> = std::iter::repeat_with(knock).take(count).collect();
+            let client = connect(&tunnel, &mut zookeeper).await;
+            assert_eq!(client.session_id().0, 1, "beside {count} strangers");
+        }
     }
 
     #[tokio::test]

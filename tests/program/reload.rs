@@ -1,0 +1,74 @@
+//! What a reload can change, what it names instead, and that a thousand of them cost nothing.
+
+use std::fs;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use crate::site::{BUILD, Relay, Site};
+use crate::support::executor::Executor;
+use crate::support::viewer::PATIENCE;
+
+#[tokio::test]
+async fn what_needs_a_restart_is_named_and_the_rest_applies() {
+    let executor = Executor::new().await;
+    let mut site = Site::with_executor(executor.port());
+    let relay = site.start().await;
+    site.registry = "{file: other.yaml}".to_owned();
+    site.more = "zone: elsewhere\nprocess: {workers: 7}\nlog: {format: json}\npolicy: {file: mine.lua}\n".to_owned();
+    site.write(
+        "mine.lua",
+        "return { api = 1, route = function(request) return relay.refuse(relay.zone or \"no zone\") end }\n",
+    );
+    site.configure();
+    let line = relay.until_logged("reloaded, but for keys that only a restart can change").await;
+    assert!(line.contains("WARN") && line.contains("generation=2"), "{line}");
+    assert!(line.contains("needs_restart=[\"zone\", \"registry\", \"log.format\", \"process\"]"), "{line}");
+    assert_eq!(site.watch(BUILD).await.rest().await, b"no zone", "the new policy, in the old zone");
+}
+
+#[tokio::test]
+async fn a_thousand_reloads_of_a_policy_leave_memory_flat_and_streams_alone() {
+    let executor = Executor::new().await;
+    let site = Site::with_executor(executor.port())
+        .and("policy: {file: mine.lua}\nprocess: {command_socket: command}\nlog: {level: warn, records: false}\n");
+    let policy = include_str!("../../scripts/default.lua");
+    site.write("mine.lua", policy);
+    let relay = site.start().await;
+    let mut live = Vec::new();
+    for _ in 0..5 {
+        let viewer = site.watch(BUILD).await;
+        live.push((viewer, executor.next().await));
+    }
+    let mut early = 0;
+    for round in 0..1000 {
+        site.write("mine.lua", &format!("{policy}-- {round}\n"));
+        assert_eq!(command(&site, "reload").await, "ok\n");
+        if round == 99 {
+            early = rss(&relay);
+        }
+    }
+    let late = rss(&relay);
+    assert!(late < early + early / 5, "{early} KiB after 100 reloads, {late} KiB after 1000");
+    assert!(relay.metric("fingerpost_generation").await > 1000);
+    for (viewer, arrival) in &mut live {
+        arrival.send(b"still here").await;
+        viewer.expect(b"still here").await;
+    }
+}
+
+async fn command(site: &Site, line: &str) -> String {
+    let mut socket = UnixStream::connect(site.path("command")).await.expect("connected");
+    socket.write_all(format!("{line}\n").as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    timeout(PATIENCE, socket.read_to_string(&mut answer)).await.expect("an answer in time").expect("an answer");
+    answer
+}
+
+/// Resident memory, in KiB.
+fn rss(relay: &Relay) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", relay.pid())).expect("its status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
