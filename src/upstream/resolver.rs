@@ -72,13 +72,12 @@ mod tests {
     async fn a_look_up_that_hangs_holds_its_place_when_nobody_waits_for_it_any_more() {
         let resolver = Resolver::new(1);
         let (release, held) = mpsc::channel::<()>();
-        {
-            let hangs = resolver.in_its_turn(move || {
-                let _released = held.recv();
-                Ok(Vec::new())
-            });
-            assert!(once(pin!(hangs)).is_pending());
-        }
+        let mut hangs = Box::pin(resolver.in_its_turn(move || {
+            let _released = held.recv();
+            Ok(Vec::new())
+        }));
+        assert!(once(hangs.as_mut()).is_pending());
+        drop(hangs);
         let mut next = pin!(resolver.addresses("localhost", 79));
         assert!(once(next.as_mut()).is_pending());
         assert_eq!(resolver.places.available_permits(), 0);
