@@ -37,14 +37,40 @@ pub struct Loaded {
     pub sources: Sources,
 }
 
+/// A configuration as far as it makes sense.
+#[derive(Debug)]
+pub struct Draft {
+    /// What keeps it from being used, in the order of the file.
+    pub problems: Vec<Problem>,
+    /// All of it but the wrong values, where they leave enough to look for more that is wrong. Not to be used as long as
+    /// there are problems.
+    pub loaded: Option<Loaded>,
+}
+
+impl Draft {
+    /// The configuration, if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// Every problem of the file, in its order.
+    pub fn usable(self) -> Result<Loaded, Problems> {
+        match self.loaded {
+            Some(loaded) if self.problems.is_empty() => Ok(loaded),
+            _ => Err(Problems(self.problems)),
+        }
+    }
+}
+
+impl From<Problems> for Draft {
+    fn from(Problems(problems): Problems) -> Self {
+        Self { problems, loaded: None }
+    }
+}
+
 /// Reads Fingerpost's own configuration. Relative paths in it start at its directory.
 ///
 /// Blocks: it reads a file, and asks the resolver for the machine's name unless `hostname` is set.
-///
-/// # Errors
-/// Every problem of the file, in its order.
-pub fn load_yaml(path: &Path) -> Result<Loaded, Problems> {
-    yaml::read(path, &text_of(path)?, &fqdn::fqdn)
+pub fn read_yaml(path: &Path) -> Draft {
+    text_of(path).map_or_else(Draft::from, |text| yaml::read(path, &text, &fqdn::fqdn))
 }
 
 /// Reads the configuration that Zuul's own gateway would read, as it would read it: `%(ZUUL_…)s` stands for a variable
@@ -52,11 +78,8 @@ pub fn load_yaml(path: &Path) -> Result<Loaded, Problems> {
 ///
 /// Blocks: it reads a file, and asks the resolver for names of addresses to bind, and for the machine's own unless
 /// `hostname` is set.
-///
-/// # Errors
-/// Every problem of the file, in its order.
-pub fn load_zuul_conf(path: &Path, environment: &Environment) -> Result<Loaded, Problems> {
-    zuul_conf::read(path, &text_of(path)?, environment, &fqdn::fqdn)
+pub fn read_zuul_conf(path: &Path, environment: &Environment) -> Draft {
+    text_of(path).map_or_else(Draft::from, |text| zuul_conf::read(path, &text, environment, &fqdn::fqdn))
 }
 
 fn text_of(path: &Path) -> Result<String, Problems> {

@@ -8,9 +8,9 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::cli::{Exit, Source};
-use crate::config::problem::{Problem, Problems};
+use crate::config::problem::Problem;
 use crate::config::settings::{ClientCertificates, ClientTls, KeyPairFiles, Registry, ServerTls, Settings, Trust};
-use crate::config::{Environment, Loaded};
+use crate::config::{Draft, Environment, Loaded};
 use crate::metrics::Metrics;
 use crate::policy::{Place, Policy};
 use crate::process;
@@ -57,17 +57,15 @@ pub fn check(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
-    let exit = match asked.source.chosen(environment).load() {
-        Err(Problems(problems)) => tell(err, &problems, &[])?,
-        Ok(loaded) => {
-            let Findings { problems, warnings } = examine(&loaded);
-            let exit = tell(err, &problems, &[loaded.warnings.as_slice(), &warnings].concat())?;
-            if exit == Exit::Done {
-                summary::write(out, &loaded).context("cannot write the summary")?;
-            }
-            exit
-        }
-    };
+    let Draft { mut problems, loaded } = asked.source.chosen(environment).draft();
+    let found = loaded.as_ref().map(examine).unwrap_or_default();
+    extend(&mut problems, found.problems.into_iter());
+    problems.sort_by_key(|problem| problem.line);
+    let of_file = loaded.as_ref().map(|loaded| loaded.warnings.as_slice()).unwrap_or_default();
+    let exit = tell(err, &problems, &[of_file, &found.warnings].concat())?;
+    if let (Exit::Done, Some(loaded)) = (exit, &loaded) {
+        summary::write(out, loaded).context("cannot write the summary")?;
+    }
     Ok(exit)
 }
 

@@ -23,6 +23,20 @@ pub(super) fn fqdn() -> Result<Hostname, String> {
     Hostname::parse(&name).ok_or_else(|| format!("is not set, and the machine's own name is no host name: {name:?}"))
 }
 
+/// What to warn of if nobody configured `name` and others are to reach the machine under it: a short name means
+/// something to the machine itself only, as one from `/etc/hosts` does. There Python takes an alias with a dot over a
+/// name without one, which the resolver's own answer does not have.
+pub(super) fn doubt(name: &Hostname) -> Option<String> {
+    let short = !name.as_str().contains('.');
+    short.then(|| {
+        format!(
+            "is not set, and the machine's own name is {name:?}, without a domain: if other gateways and zuul-web \
+             cannot resolve that, set it to the name under which they reach this relay",
+            name = name.as_str()
+        )
+    })
+}
+
 /// The C library's resolver knows no deadline, so it is asked on a thread that can be left behind.
 fn resolved(short: &str) -> Option<String> {
     let (answer, wait) = mpsc::sync_channel(1);
@@ -45,5 +59,12 @@ mod tests {
     #[test]
     fn every_machine_has_a_name() {
         assert!(!fqdn().unwrap().as_str().is_empty());
+    }
+
+    #[test]
+    fn only_a_name_without_a_dot_is_doubted() {
+        let doubt = |name: &str| doubt(&Hostname::parse(name).unwrap());
+        assert_eq!(doubt("relay.example.org"), None);
+        assert!(doubt("relay").unwrap().starts_with("is not set, and the machine's own name is \"relay\", without"));
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::problem::Problems;
-use crate::config::{self, Environment, Loaded};
+use crate::config::{self, Draft, Environment, Loaded};
 
 /// One configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,14 +22,19 @@ impl Source {
         }
     }
 
-    /// Reads the file. Blocks, see [`config::load_yaml`] and [`config::load_zuul_conf`].
+    /// Reads the file, for use. Blocks, see [`Self::draft`].
     ///
     /// # Errors
     /// Every problem of the file, in its order.
     pub fn load(&self) -> Result<Loaded, Problems> {
+        self.draft().usable()
+    }
+
+    /// Reads the file, for a look at it. Blocks, see [`config::read_yaml`] and [`config::read_zuul_conf`].
+    pub fn draft(&self) -> Draft {
         match self {
-            Self::Yaml(file) => config::load_yaml(file),
-            Self::ZuulConf(file, environment) => config::load_zuul_conf(file, environment),
+            Self::Yaml(file) => config::read_yaml(file),
+            Self::ZuulConf(file, environment) => config::read_zuul_conf(file, environment),
         }
     }
 }

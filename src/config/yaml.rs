@@ -6,13 +6,12 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::Loaded;
-use crate::config::problem::Problems;
 use crate::config::section::{Report, Section};
 use crate::config::settings::{
     Listener, Log, LogFormat, Monitoring, Policy, Process, Registration, Registry, Settings, Stream, Upstream,
 };
 use crate::config::value::{boolean, duration, hostname, log_filter, one_of, size, socket_address, text, whole, zone};
+use crate::config::{Draft, Loaded, fqdn};
 use crate::names::Hostname;
 
 mod listeners;
@@ -36,29 +35,23 @@ const KEEPALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::f
 const PROBES: RangeInclusive<u32> = 1..=127;
 
 /// Reads the text of the file at `path`, asking `machine` for the host name if the file has none.
-///
-/// # Errors
-/// Every problem of the file, in its order.
-pub(super) fn read(
-    path: &Path,
-    text: &str,
-    machine: &dyn Fn() -> Result<Hostname, String>,
-) -> Result<Loaded, Problems> {
+pub(super) fn read(path: &Path, text: &str, machine: &dyn Fn() -> Result<Hostname, String>) -> Draft {
     let report = Report::new(path, text);
     let settings = report.root().and_then(|root| settings(root, machine));
     let (sources, problems, warnings) = report.into_parts();
-    match settings {
-        Some(settings) if problems.is_empty() => Ok(Loaded { settings, warnings, sources }),
-        _ => Err(Problems(problems)),
-    }
+    Draft { problems, loaded: settings.map(|settings| Loaded { settings, warnings, sources }) }
 }
 
 fn settings(mut root: Section<'_>, machine: &dyn Fn() -> Result<Hostname, String>) -> Option<Settings> {
     let hostname = machine_name(&mut root, machine);
     let zone = root.value("zone", zone);
-    let listeners = listeners::listeners(&mut root);
+    let (listeners, all_listeners) = listeners::listeners(&mut root);
     let registry = registry::registry(&mut root);
     let registration = registration(&mut root, &listeners, registry.as_ref());
+    if registration.enabled && !root.has("hostname") {
+        let doubt = hostname.as_ref().and_then(fqdn::doubt);
+        doubt.into_iter().for_each(|text| root.warn("hostname", text));
+    }
     let settings = Settings {
         policy: policy(&mut root),
         upstream: upstream(&mut root),
@@ -72,7 +65,8 @@ fn settings(mut root: Section<'_>, machine: &dyn Fn() -> Result<Hostname, String
         registration,
         registry: registry?,
     };
-    Some(settings)
+    // Findings about a listener name it by its number.
+    Some(settings).filter(|_| all_listeners)
 }
 
 fn machine_name(root: &mut Section<'_>, machine: &dyn Fn() -> Result<Hostname, String>) -> Option<Hostname> {

@@ -9,13 +9,12 @@ use std::path::{Path, PathBuf};
 
 use crate::config::address;
 use crate::config::ini::Ini;
-use crate::config::problem::Problems;
 use crate::config::settings::{
     ClientCertificates, ClientTls, KeyPairFiles, ListenAddress, Listener, Log, Monitoring, Policy, Process,
     Registration, Registry, ServerTls, Settings, Stream, TlsVersion, Trust, Upstream, ZooKeeper,
 };
 use crate::config::zuul_conf::options::{Options, Reading};
-use crate::config::{Environment, Loaded};
+use crate::config::{Draft, Environment, fqdn};
 use crate::names::{Hostname, Zone};
 
 mod options;
@@ -81,18 +80,18 @@ const PLACES: [(&str, &str, &str); 24] = [
 ];
 
 /// Reads the text of the file at `path`, asking `machine` for the host name if the file has none.
-///
-/// # Errors
-/// Every problem of the file, in its order.
 pub(super) fn read(
     path: &Path,
     text: &str,
     environment: &Environment,
     machine: &dyn Fn() -> Result<Hostname, String>,
-) -> Result<Loaded, Problems> {
+) -> Draft {
     let variables = environment.iter().filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX));
     let variables = variables.map(|(name, value)| (name.clone(), value.clone()));
-    let ini = Ini::parse(text, variables).map_err(|faults| options::refused(path, faults))?;
+    let ini = match Ini::parse(text, variables) {
+        Ok(ini) => ini,
+        Err(faults) => return options::refused(path, faults).into(),
+    };
     let reading = Reading::new(path, &ini);
     let fingergw = reading.section("fingergw", &FINGERGW);
     let zookeeper = reading.section("zookeeper", &ZOOKEEPER);
@@ -110,7 +109,7 @@ fn settings(
     fingergw.ignored("log_config", "has no effect: it configures Python's logging; Fingerpost logs to standard error");
     let hostname = match fingergw.get("hostname") {
         Some(name) => fingergw.check("hostname", Hostname::parse(&name).ok_or_else(|| no_host(&name))),
-        None => fingergw.check("hostname", machine()),
+        None => machine_name(fingergw, machine),
     };
     let tls = tls(fingergw);
     let listener = listener(fingergw, tls.as_ref());
@@ -131,6 +130,12 @@ fn settings(
         registry: registry?,
     };
     Some(settings)
+}
+
+fn machine_name(fingergw: &Options<'_>, machine: &dyn Fn() -> Result<Hostname, String>) -> Option<Hostname> {
+    let name = fingergw.check("hostname", machine())?;
+    fqdn::doubt(&name).into_iter().for_each(|text| fingergw.warn("hostname", text));
+    Some(name)
 }
 
 fn no_host(name: &str) -> String {

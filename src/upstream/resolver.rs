@@ -58,13 +58,13 @@ impl Default for Resolver {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
+    use std::pin::{Pin, pin};
     use std::sync::mpsc;
     use std::task::{Context, Poll, Waker};
 
     use super::*;
 
-    fn once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    fn once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
@@ -72,13 +72,12 @@ mod tests {
     async fn a_look_up_that_hangs_holds_its_place_when_nobody_waits_for_it_any_more() {
         let resolver = Resolver::new(1);
         let (release, held) = mpsc::channel::<()>();
-        {
-            let hangs = resolver.in_its_turn(move || {
-                let _released = held.recv();
-                Ok(Vec::new())
-            });
-            assert!(once(pin!(hangs)).is_pending());
-        }
+        let mut hangs = Box::pin(resolver.in_its_turn(move || {
+            let _released = held.recv();
+            Ok(Vec::new())
+        }));
+        assert!(once(hangs.as_mut()).is_pending());
+        drop(hangs);
         let mut next = pin!(resolver.addresses("localhost", 79));
         assert!(once(next.as_mut()).is_pending());
         assert_eq!(resolver.places.available_permits(), 0);

@@ -152,16 +152,50 @@ policy:
 }
 
 #[test]
-fn a_configuration_that_cannot_be_read_is_told_whole() {
+fn what_is_wrong_with_a_configuration_and_with_its_files_is_told_at_once() {
     let checked = Site::new().check("f.yaml", "zone: a/b\nregistry: {file: r.yaml}\nlisteners: []\n");
     assert_eq!(checked.exit, Exit::Unusable);
     assert_eq!(
         checked.err,
         [
             "f.yaml:1: zone: expected a zone's name, which has no slash, found \"a/b\"",
+            "f.yaml:2: registry.file: cannot read the registry file r.yaml: No such file or directory (os error 2)",
             "f.yaml:3: listeners: is empty; a relay needs a listener",
         ]
     );
+}
+
+#[test]
+fn files_are_told_at_their_own_settings_also_beside_some_that_make_no_sense() {
+    let site = Site::new();
+    let checked = site.check(
+        "f.yaml",
+        "\
+hostname: relay.example.org
+registry: {file: r.yaml}
+listeners:
+  - name: one
+    address: '[::]:79'
+    tls:
+      certificates:
+        - {cert: good.pem}
+        - {cert: gone.pem, key: good.key}
+  - name: two
+    address: '[::]:7979'
+    tls:
+      certificates: [{cert: lost.pem, key: good.key}]
+",
+    );
+    assert_eq!(
+        places(&checked.err),
+        [
+            "f.yaml:2: registry.file: cannot read the registry file r.yaml",
+            "f.yaml:8: listeners[0].tls.certificates[0].key: is missing; it has no default",
+            "f.yaml:13: listeners[1].tls.certificates[0].cert: lost.pem",
+        ]
+    );
+    let nameless = "registry: {file: r.yaml}\nlisteners:\n  - address: '[::]:79'\n  - name: b\n    address: '[::]:80'\n    tls: {certificates: [{cert: lost.pem, key: k}]}\n";
+    assert_eq!(site.check("f.yaml", nameless).err, ["f.yaml:3: listeners[0].name: is missing; it has no default"]);
 }
 
 #[test]

@@ -11,23 +11,24 @@ use crate::config::yaml::{WAIT, tls};
 const DEFAULT_NAME: &str = "finger";
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 79);
 
-/// Reads `listeners`; those that are wrong are left out and reported.
-pub(super) fn listeners(root: &mut Section<'_>) -> Vec<Listener> {
+/// Reads `listeners`, and says whether these are all: those that make no sense are left out and reported.
+pub(super) fn listeners(root: &mut Section<'_>) -> (Vec<Listener>, bool) {
     let asked = root.has("listeners");
     let sections = root.sections("listeners");
     let Some(sections) = sections.filter(|_| asked) else {
-        return vec![Listener::plain(DEFAULT_NAME, DEFAULT_ADDRESS)];
+        return (vec![Listener::plain(DEFAULT_NAME, DEFAULT_ADDRESS)], true);
     };
     if sections.is_empty() {
         root.problem("listeners", "is empty; a relay needs a listener");
     }
-    let mut listeners: Vec<Listener> = Vec::new();
+    let (mut listeners, asked): (Vec<Listener>, _) = (Vec::new(), sections.len());
     for section in sections {
         if let Some(listener) = listener(section, &listeners) {
             listeners.push(listener);
         }
     }
-    listeners
+    let all = listeners.len() == asked;
+    (listeners, all)
 }
 
 fn listener(mut section: Section<'_>, earlier: &[Listener]) -> Option<Listener> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use socket2::{Domain, Socket, TcpKeepalive, Type};
 
 use super::*;
+use crate::config::problem::Problems;
 use crate::config::settings::{
     ClientCertificates, ClientTls, HostPort, KeyPairFiles, ListenAddress, Network, ServerTls, TlsVersion, Trust,
     ZooKeeper,
@@ -15,7 +16,7 @@ use crate::names::Zone;
 const DOCUMENTED: &str = include_str!("../../../config/fingerpost.yaml");
 
 fn load(text: &str) -> Result<Loaded, Problems> {
-    read(Path::new("/etc/fp/f.yaml"), text, &|| Ok(Hostname::parse("machine.example.org").unwrap()))
+    read(Path::new("/etc/fp/f.yaml"), text, &|| Ok(Hostname::parse("machine.example.org").unwrap())).usable()
 }
 
 fn settings_of(text: &str) -> Settings {
@@ -226,9 +227,21 @@ fn what_is_not_yaml_is_told_with_its_line() {
 fn the_machine_is_asked_for_its_name_only_if_the_file_has_none() {
     assert_eq!(settings_of(MINIMAL).hostname.as_str(), "machine.example.org");
     let nameless = || Err("is not set, and the machine has no name".to_owned());
-    let load = |text: &str| read(Path::new("f.yaml"), text, &nameless);
+    let load = |text: &str| read(Path::new("f.yaml"), text, &nameless).usable();
     assert_eq!(load(MINIMAL).unwrap_err().to_string(), "f.yaml:1: hostname: is not set, and the machine has no name");
     assert!(load(&format!("hostname: here\n{MINIMAL}")).is_ok());
+}
+
+#[test]
+fn a_name_without_a_dot_is_doubted_where_others_need_it_and_nobody_chose_it() {
+    let short = || Ok(Hostname::parse("relay").unwrap());
+    let warnings = |text: &str| read(Path::new("f.yaml"), text, &short).usable().unwrap().warnings;
+    let doubted = warnings(MINIMAL);
+    assert_eq!((doubted.len(), doubted[0].key.as_str()), (1, "hostname"));
+    assert!(doubted[0].text.contains("\"relay\", without a domain"), "{}", doubted[0]);
+    assert_eq!(warnings(&format!("hostname: relay\n{MINIMAL}")), []);
+    assert_eq!(warnings(&format!("registration: {{enabled: false}}\n{MINIMAL}")), []);
+    assert_eq!(warnings("registry: {file: r.yaml}\n"), []);
 }
 
 #[test]

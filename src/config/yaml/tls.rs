@@ -33,13 +33,15 @@ pub(super) fn server(mut section: Section<'_>) -> Option<ServerTls> {
     if !given || pairs.as_ref().is_some_and(Vec::is_empty) {
         section.problem("certificates", "is missing; a TLS listener needs a certificate and its key");
     }
-    let certificates = pairs.unwrap_or_default().into_iter().filter_map(key_pair).collect();
+    // All or none: findings about a certificate name it by its number. Each is read, so that each is reported.
+    let pairs: Vec<_> = pairs.unwrap_or_default().into_iter().map(key_pair).collect();
+    let certificates = pairs.into_iter().collect::<Option<_>>();
     let versions = [("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)];
     let known = section.value("require_known_server_name", boolean);
     let version = section.value("min_version", one_of(&versions));
     let clients = client_certificates(&mut section);
     Some(ServerTls {
-        certificates,
+        certificates: certificates?,
         require_known_server_name: known.unwrap_or(false),
         client_certificates: clients?,
         min_version: version.unwrap_or(TlsVersion::V1_2),

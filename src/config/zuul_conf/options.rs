@@ -6,11 +6,11 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::Loaded;
 use crate::config::ini::{Fault, Ini};
 use crate::config::problem::{Line, Place, Problem, Problems, Sources};
 use crate::config::settings::Settings;
 use crate::config::value;
+use crate::config::{Draft, Loaded};
 
 /// One file while it is read.
 #[derive(Debug)]
@@ -76,13 +76,8 @@ impl<'i> Reading<'i> {
         options
     }
 
-    /// The outcome: `settings`, unless there was a problem. `places` says which option is which setting.
-    pub(super) fn finish(
-        self,
-        settings: Option<Settings>,
-        text: &str,
-        places: &[(&str, &str, &str)],
-    ) -> Result<Loaded, Problems> {
+    /// The outcome. `places` says which option is which setting.
+    pub(super) fn finish(self, settings: Option<Settings>, text: &str, places: &[(&str, &str, &str)]) -> Draft {
         let place = |(setting, section, option): &(&str, &str, &str)| {
             let line = self.ini.line(section, option).map_or(Line::Nowhere, Line::Known);
             ((*setting).to_owned(), Place { name: name(section, option), line })
@@ -92,10 +87,7 @@ impl<'i> Reading<'i> {
         let (mut problems, mut warnings) = (self.problems.into_inner(), self.warnings.into_inner());
         problems.sort_by_key(|problem| problem.line);
         warnings.sort_by_key(|problem| problem.line);
-        match settings {
-            Some(settings) if problems.is_empty() => Ok(Loaded { settings, warnings, sources }),
-            _ => Err(Problems(problems)),
-        }
+        Draft { problems, loaded: settings.map(|settings| Loaded { settings, warnings, sources }) }
     }
 }
 

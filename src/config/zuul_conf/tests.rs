@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::problem::Problem;
+use crate::config::Loaded;
+use crate::config::problem::{Problem, Problems};
 use crate::config::settings::HostPort;
 
 const ZOOKEEPER_PART: &str = "[zookeeper]\nhosts=zk:2281\ntls_cert=c.pem\ntls_key=k.pem\ntls_ca=ca.pem\n";
@@ -11,7 +12,7 @@ const ZOOKEEPER_PART: &str = "[zookeeper]\nhosts=zk:2281\ntls_cert=c.pem\ntls_ke
 fn load(text: &str) -> Result<Loaded, Problems> {
     let environment = [("ZUUL_ZONE", "from-env"), ("HOME", "/home/zuul"), ("OTHER", "hidden")];
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    read(Path::new("zuul.conf"), text, &environment, &|| Ok(Hostname::parse("machine.example.org").unwrap()))
+    read(Path::new("zuul.conf"), text, &environment, &|| Ok(Hostname::parse("machine.example.org").unwrap())).usable()
 }
 
 /// The settings for these lines of `[fingergw]`, beside a ZooKeeper that is as it should be.
@@ -67,6 +68,17 @@ fn a_site_without_a_section_of_its_own_has_zuuls_defaults() {
     };
     assert_eq!(loaded.settings, expected);
     assert_eq!(lines(&loaded.warnings), [""; 0]);
+}
+
+#[test]
+fn a_name_without_a_dot_is_doubted_unless_it_was_chosen() {
+    let short = || Ok(Hostname::parse("gw").unwrap());
+    let warnings =
+        |text: &str| read(Path::new("zuul.conf"), text, &Environment::new(), &short).usable().unwrap().warnings;
+    let doubted = lines(&warnings(ZOOKEEPER_PART));
+    assert_eq!(doubted.len(), 1);
+    assert!(doubted[0].starts_with("zuul.conf: [fingergw] hostname: is not set, and the machine's own"), "{doubted:?}");
+    assert_eq!(lines(&warnings(&format!("{ZOOKEEPER_PART}[fingergw]\nhostname=gw\n"))), [""; 0]);
 }
 
 #[test]
