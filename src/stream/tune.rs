@@ -4,9 +4,8 @@
 //! Two kernel timers share the work. Keepalive probes a connection on which nothing is under way;
 //! `TCP_USER_TIMEOUT` ends one on which something is, and stays unacknowledged. The second also counts the time that
 //! a peer's receive window is too small for what is next, though it answers every probe (measured on Linux 6.18:
-//! viewers reading 6 KiB/s were cut at a limit of 3 s). So towards viewers it is at least the time that they may
-//! take no byte anyway; and because Linux then lets it overrule the count of keepalive probes, a viewer that vanished
-//! is found after that time as well.
+//! viewers reading 6 KiB/s were cut at a limit of 3 s), and overrules the count of keepalive probes. So a viewer has
+//! none: what is under way to it is watched by [`patience`](super::patience).
 
 use std::io;
 use std::time::Duration;
@@ -16,11 +15,8 @@ use tokio::net::TcpStream;
 
 use crate::config::settings;
 
-/// Most bytes that the kernel queues for a peer beyond what is on its way to it.
-///
-/// Without it Linux queues 4 MiB for a viewer that does not read, and calls the socket writable again only after the
-/// viewer has read a third of that: a slow one would look like one that stands still (measured: 1.5 MB between two
-/// signs of life, with this 0.19 MB).
+/// Most bytes that the kernel queues for a peer beyond what is on its way to it. Without it Linux keeps up to 4 MiB of
+/// its own memory for every viewer that does not read.
 const MOST_UNSENT: u32 = 128 << 10;
 
 /// Sets the options that every connection needs: no delay for small writes, keepalive, and a limit for bytes that
@@ -35,10 +31,9 @@ pub fn tune(tcp: &TcpStream, settings: &settings::Stream) {
     note(socket.set_tcp_notsent_lowat(MOST_UNSENT));
 }
 
-/// Gives a viewer as long as it may take no byte.
-pub(super) fn allow_slow_reading(tcp: &TcpStream, settings: &settings::Stream) {
-    let longest = settings.viewer_stall_timeout.max(silence(settings));
-    note(SockRef::from(tcp).set_tcp_user_timeout(Some(longest)));
+/// Lets a viewer leave bytes unacknowledged for as long as the kernel retries to send them.
+pub(super) fn allow_slow_reading(tcp: &TcpStream) {
+    note(SockRef::from(tcp).set_tcp_user_timeout(None));
 }
 
 /// Probes a peer more often, because it will not say anything more by itself.
@@ -87,12 +82,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_viewer_may_take_no_byte_for_as_long_as_the_stall_timeout() {
+    async fn a_viewer_may_leave_bytes_unacknowledged_and_is_probed_all_the_same() {
         let (tcp, _peer) = loopback().await;
-        let settings = settings::Stream::default();
-        tune(&tcp, &settings);
-        allow_slow_reading(&tcp, &settings);
-        assert_eq!(SockRef::from(&tcp).tcp_user_timeout().unwrap(), Some(Duration::from_secs(300)));
+        tune(&tcp, &settings::Stream::default());
+        allow_slow_reading(&tcp);
+        assert_eq!(SockRef::from(&tcp).tcp_user_timeout().unwrap(), None);
+        assert_eq!(SockRef::from(&tcp).tcp_keepalive_time().unwrap(), Duration::from_secs(10));
     }
 
     #[tokio::test]

@@ -1,5 +1,9 @@
 //! A viewer that stops talking and one that leaves send the same FIN.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Wake;
+
 use super::*;
 
 const HOURS: Duration = Duration::from_secs(6 * 3600);
@@ -125,23 +129,30 @@ async fn pause_then_read(viewer: &mut TcpStream, got: &mut [u8]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_stream_sets_no_timer() {
-    let (mut relay, mut peers) = Relay::new().await;
-    let watch = async {
-        peers.exchange(b"line\n").await;
-        // With the clock paused and nothing else to do, any timer would fire at once and move the clock.
-        let before = Instant::now();
-        for _ in 0..10 {
-            tokio::task::yield_now().await;
+async fn an_idle_stream_sets_no_timer_once_everything_is_acknowledged() {
+    struct Rung(AtomicBool);
+    impl Wake for Rung {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
         }
-        let moved = tokio::task::spawn_blocking(|| ()).await;
-        moved.unwrap();
-        assert_eq!(before.elapsed(), Duration::ZERO);
-        peers.upstream.shutdown().await.unwrap();
-        peers
-    };
-    let (ended, _peers) = tokio::join!(relay.carry(), watch);
-    ended.unwrap();
+    }
+    let (mut relay, mut peers) = Relay::new().await;
+    let _held = HeldClock::new();
+    let Relay { viewer, upstream, settings, pipes, meter } = &mut relay;
+    let mut carrying = pin!(carry(viewer, upstream, settings, pipes, meter));
+    tokio::select! {
+        ended = &mut carrying => panic!("{ended:?}"),
+        () = peers.exchange(b"line\n") => {}
+    }
+    let rung = Arc::new(Rung(AtomicBool::new(false)));
+    let waker = Arc::clone(&rung).into();
+    let mut cx = Context::from_waker(&waker);
+    for expected in [true, false] {
+        assert!(carrying.as_mut().poll(&mut cx).is_pending());
+        rung.0.store(false, Relaxed);
+        tokio::time::advance(HOURS).await;
+        assert_eq!(rung.0.load(Relaxed), expected);
+    }
 }
 
 #[tokio::test]
