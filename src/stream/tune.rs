@@ -10,8 +10,10 @@
 use std::io;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use rustix::net::sockopt::{set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
+use socket2::SockRef;
 use tokio::net::TcpStream;
+use tracing::{debug, warn};
 
 use crate::config::settings;
 
@@ -22,43 +24,52 @@ const MOST_UNSENT: u32 = 128 << 10;
 /// Sets the options that every connection needs: no delay for small writes, keepalive, and a limit for bytes that
 /// stay unacknowledged, of `keepalive_idle` and all `keepalive_probes` together.
 ///
-/// A connection whose options cannot be set is still good; that is only logged.
+/// Each is set by itself, and a connection whose options cannot be set is still good; that is only logged.
 pub fn tune(tcp: &TcpStream, settings: &settings::Stream) {
     let socket = SockRef::from(tcp);
-    note(socket.set_tcp_nodelay(true));
-    note(socket.set_tcp_keepalive(&keepalive(settings.keepalive_idle, settings)));
-    note(socket.set_tcp_user_timeout(Some(silence(settings))));
-    note(socket.set_tcp_notsent_lowat(MOST_UNSENT));
+    note("TCP_NODELAY", socket.set_tcp_nodelay(true));
+    note("SO_KEEPALIVE", socket.set_keepalive(true));
+    obey("keepalive_idle", set_tcp_keepidle(tcp, whole_seconds(settings.keepalive_idle)));
+    obey("keepalive_interval", set_tcp_keepintvl(tcp, whole_seconds(settings.keepalive_interval)));
+    obey("keepalive_probes", set_tcp_keepcnt(tcp, settings.keepalive_probes));
+    note("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(Some(silence(settings))));
+    note("TCP_NOTSENT_LOWAT", socket.set_tcp_notsent_lowat(MOST_UNSENT));
 }
 
 /// Lets a viewer leave bytes unacknowledged for as long as the kernel retries to send them.
 pub(super) fn allow_slow_reading(tcp: &TcpStream) {
-    note(SockRef::from(tcp).set_tcp_user_timeout(None));
+    note("TCP_USER_TIMEOUT", SockRef::from(tcp).set_tcp_user_timeout(None));
 }
 
 /// Probes a peer more often, because it will not say anything more by itself.
 pub(super) fn probe_often(tcp: &TcpStream, settings: &settings::Stream) {
     let idle = settings.keepalive_idle.min(settings.keepalive_interval);
-    note(SockRef::from(tcp).set_tcp_keepalive(&keepalive(idle, settings)));
+    note("TCP_KEEPIDLE", set_tcp_keepidle(tcp, whole_seconds(idle)).map_err(io::Error::from));
 }
 
-fn keepalive(idle: Duration, settings: &settings::Stream) -> TcpKeepalive {
-    // The kernel counts in whole seconds and refuses 0.
-    let second = Duration::from_secs(1);
-    TcpKeepalive::new()
-        .with_time(idle.max(second))
-        .with_interval(settings.keepalive_interval.max(second))
-        .with_retries(settings.keepalive_probes)
+/// The kernel counts in whole seconds and refuses 0.
+fn whole_seconds(time: Duration) -> Duration {
+    time.max(Duration::from_secs(1))
 }
 
 fn silence(settings: &settings::Stream) -> Duration {
+    /// The kernel counts milliseconds in an `int`.
+    const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
     let probes = settings.keepalive_interval.saturating_mul(settings.keepalive_probes);
-    settings.keepalive_idle.saturating_add(probes)
+    settings.keepalive_idle.saturating_add(probes).min(LONGEST)
 }
 
-fn note(set: io::Result<()>) {
+/// An operator asked for this one, by a key of `stream`.
+fn obey(key: &'static str, set: rustix::io::Result<()>) {
     if let Err(error) = set {
-        tracing::debug!(%error, "a socket option could not be set");
+        warn!(key, %error, "the kernel refuses a setting of stream; its own default holds instead");
+    }
+}
+
+fn note(option: &'static str, set: io::Result<()>) {
+    if let Err(error) = set {
+        debug!(option, %error, "a socket option could not be set");
     }
 }
 
@@ -101,5 +112,33 @@ mod tests {
         tune(&tcp, &settings);
         assert_eq!(SockRef::from(&tcp).tcp_keepalive_time().unwrap(), Duration::from_secs(1));
         assert_eq!(SockRef::from(&tcp).tcp_keepalive_interval().unwrap(), Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn one_setting_that_the_kernel_refuses_costs_no_other() {
+        let (tcp, _peer) = loopback().await;
+        let settings =
+            settings::Stream { keepalive_idle: Duration::from_secs(10 * 3600), ..settings::Stream::default() };
+        tune(&tcp, &settings);
+        let socket = SockRef::from(&tcp);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(5));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(10 * 3600 + 15)));
+    }
+
+    #[tokio::test]
+    async fn the_longest_silence_is_one_that_the_kernel_takes() {
+        let (tcp, _peer) = loopback().await;
+        let longest = Duration::from_secs(32_767);
+        let settings = settings::Stream {
+            keepalive_idle: longest,
+            keepalive_interval: longest,
+            keepalive_probes: 127,
+            ..settings::Stream::default()
+        };
+        tune(&tcp, &settings);
+        let timeout = SockRef::from(&tcp).tcp_user_timeout().unwrap();
+        assert_eq!(timeout, Some(Duration::from_millis(i32::MAX as u64)));
     }
 }
