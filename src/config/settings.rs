@@ -156,7 +156,9 @@ pub struct Stream {
     /// that time, so it may take a quarter longer.
     pub viewer_stall_timeout: Duration,
     /// After a viewer stopped sending and nothing reached it since: how long until it counts as gone.
-    /// A viewer that stops sending in the first fifth of it only ended its request, and never counts as gone for that.
+    /// A viewer that stops sending within a fifth of it after its request, before anything was sent to it, only ended
+    /// that request, and never counts as gone for that. One that closes so soon on a silent log looks the same: it
+    /// is noticed by the next bytes, or a minute later by keepalive.
     pub half_close_grace: Duration,
     /// Silence after which a peer is probed by TCP keepalive.
     pub keepalive_idle: Duration,

@@ -31,7 +31,7 @@ impl<'a> Watchdog<'a> {
     /// `alarm` may be at any time: it is moved before it is first looked at.
     pub(super) fn new(settings: &settings::Stream, alarm: Pin<&'a mut Sleep>) -> Self {
         Self {
-            presence: Presence::new(settings.half_close_grace),
+            presence: Presence::new(settings),
             patience: Patience::new(settings.viewer_stall_timeout),
             alarm,
             set: false,

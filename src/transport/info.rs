@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
+use std::time::Duration;
 
 use nix::libc;
 use nix::sys::socket::getsockopt;
@@ -20,8 +21,12 @@ pub struct TcpInfo {
     _sizes: [u32; 4],
     /// Segments sent that the peer did not acknowledge.
     unacknowledged: u32,
-    /// Losses, and the ages of what was sent and received last.
-    _ages: [u32; 8],
+    /// Losses, and the age of what was sent last.
+    _losses: [u32; 6],
+    /// Age of the last byte from the peer, in milliseconds.
+    last_data: u32,
+    /// Age of the last segment from the peer, with bytes or without, in milliseconds.
+    last_segment: u32,
     /// Path, round trips, windows.
     _metrics: [u32; 11],
     _pacing: [u64; 2],
@@ -58,6 +63,17 @@ impl TcpInfo {
     /// Whether bytes for the peer are still with this kernel, sent or not.
     pub fn holds_bytes(&self) -> bool {
         self.unacknowledged > 0 || self.unsent > 0
+    }
+
+    /// How long after its last byte the peer sent its last segment. If that was its FIN, and nothing was sent to the
+    /// peer that it had to acknowledge, that is how late the FIN came.
+    pub fn last_words_took(&self) -> Duration {
+        Duration::from_millis(self.last_data.saturating_sub(self.last_segment).into())
+    }
+
+    /// Age of the last byte from the peer.
+    pub fn silent_for(&self) -> Duration {
+        Duration::from_millis(self.last_data.into())
     }
 
     /// How much the peer's kernel has acknowledged so far, in bytes. It takes no more than its reader leaves it room

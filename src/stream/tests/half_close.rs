@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Wake;
 
 use super::*;
+use crate::transport::TcpInfo;
 
 const HOURS: Duration = Duration::from_secs(6 * 3600);
 
@@ -25,6 +26,39 @@ async fn half_close_from_viewer_keeps_the_stream() {
     ended.unwrap();
     let idle = SockRef::from(relay.viewer.tcp()).tcp_keepalive_time().unwrap();
     assert_eq!(idle, relay.settings.keepalive_interval, "it is probed more often");
+}
+
+/// Takes the viewer's request, and returns when that is `age` old by the kernel's own clock.
+async fn take_request(viewer: &mut Transport, age: Duration) {
+    viewer.read_exact(&mut [0; 5]).await.unwrap();
+    while TcpInfo::of(viewer.tcp()).unwrap().silent_for() < age {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn half_close_with_the_request_keeps_the_stream_however_long_the_dial_took() {
+    let (mut relay, mut peers) = Relay::new().await;
+    relay.settings.half_close_grace = Duration::from_millis(500);
+    peers.viewer.write_all(b"uuid\n").await.unwrap();
+    peers.viewer.shutdown().await.unwrap();
+    take_request(&mut relay.viewer, Duration::from_millis(150)).await;
+    peers.upstream.write_all(b"line\n").await.unwrap();
+    peers.upstream.shutdown().await.unwrap();
+    relay.carry().await.unwrap();
+    let idle = SockRef::from(relay.viewer.tcp()).tcp_keepalive_time().unwrap();
+    assert_eq!(idle, relay.settings.keepalive_interval, "it is trusted, and probed more often");
+}
+
+#[tokio::test]
+async fn a_viewer_that_leaves_during_a_long_dial_is_noticed() {
+    let (mut relay, mut peers) = Relay::new().await;
+    relay.settings.half_close_grace = Duration::from_millis(50);
+    peers.viewer.write_all(b"uuid\n").await.unwrap();
+    take_request(&mut relay.viewer, Duration::from_millis(50)).await;
+    drop(peers.viewer);
+    let ended = relay.carry().await;
+    assert!(matches!(ended, Err(Fault::ViewerLeft)), "{ended:?}");
 }
 
 #[tokio::test(start_paused = true)]
