@@ -7,7 +7,7 @@
 
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use tokio::io::Interest;
 use tokio::time::{Instant, sleep_until};
@@ -21,6 +21,7 @@ mod copy;
 mod delivery;
 mod gate;
 mod meter;
+mod patience;
 mod pipes;
 mod presence;
 mod scratch;
@@ -38,6 +39,7 @@ pub use tune::tune;
 
 use delivery::Delivery;
 use gate::Gate;
+use patience::Sent;
 use watchdog::Watchdog;
 
 /// Carries the log from `upstream` to `viewer` until the upstream's end of file, with every byte handed to the
@@ -48,7 +50,8 @@ use watchdog::Watchdog;
 ///
 /// # Errors
 /// - [`Fault::ViewerLeft`]: the viewer's connection broke, or it closed and shows no sign of being there.
-/// - [`Fault::ViewerStalled`]: bytes waited for the viewer for `settings.viewer_stall_timeout`, and it took none.
+/// - [`Fault::ViewerStalled`]: bytes waited for the viewer for `settings.viewer_stall_timeout`, here or in the kernel,
+///   and it took none.
 /// - [`Fault::UpstreamBroke`]: the upstream's connection broke; what it had sent before was delivered.
 pub async fn carry(
     viewer: &mut Transport,
@@ -57,7 +60,7 @@ pub async fn carry(
     pipes: &Pipes,
     meter: &Meter,
 ) -> Result<(), Fault> {
-    tune::allow_slow_reading(viewer.tcp(), settings);
+    tune::allow_slow_reading(viewer.tcp());
     let alarm = pin!(sleep_until(Instant::now()));
     let mut carrier = Carrier {
         gate: Gate::new(viewer, upstream),
@@ -112,6 +115,7 @@ impl Carrier<'_> {
     /// a TLS buffer.
     async fn wait(&mut self) -> Result<Next, Fault> {
         let (viewer, upstream) = (self.viewer.tcp(), self.upstream.tcp());
+        let sent = self.sent();
         // A socket that has seen the peer's FIN stays readable for ever; only an error is news from it.
         let mut broken = pin!(viewer.ready(Interest::ERROR));
         poll_fn(|cx| {
@@ -122,8 +126,18 @@ impl Carrier<'_> {
             if !listens && broken.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Err(Fault::ViewerLeft));
             }
-            self.watchdog.poll_verdict(cx, &self.delivery, self.meter).map(Err)
+            self.watchdog.poll_verdict(cx, viewer, sent).map(Err)
         })
         .await
+    }
+
+    /// Resolves only when the stream has to end because of its viewer.
+    fn poll_verdict(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next, Fault>> {
+        let sent = self.sent();
+        self.watchdog.poll_verdict(cx, self.viewer.tcp(), sent).map(Err)
+    }
+
+    fn sent(&self) -> Sent {
+        Sent { bytes: self.meter.bytes(), clear: self.delivery.is_clear() }
     }
 }

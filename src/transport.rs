@@ -9,6 +9,10 @@ use tokio::net::TcpStream;
 
 use crate::tls;
 
+mod info;
+
+pub use info::TcpInfo;
+
 /// A connection to a viewer or to an upstream.
 #[derive(Debug)]
 pub enum Transport {

@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use crate::cli::explain;
 use crate::config::address;
-use crate::config::settings::{ClientTls, HostPort, KeyPairFiles, Trust};
+use crate::config::settings::{self, ClientTls, HostPort, KeyPairFiles, Trust};
 use crate::names::BuildId;
+use crate::stream;
 use crate::tls::Client;
 use crate::transport::Transport;
 use crate::upstream::{self, Pace};
@@ -104,17 +105,23 @@ fn host(text: &str) -> Result<HostPort, String> {
 /// # Errors
 /// Whatever kept the log from coming, or from coming to its end.
 pub async fn stream(asked: &Stream, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut transport = connect(asked).await?;
+    ask(&mut transport, asked).await.with_context(|| format!("{} did not take the request", asked.host))?;
+    copy(&mut transport, out).await.with_context(|| format!("the log from {} broke off", asked.host))
+}
+
+/// Connects, such that a server which vanishes is noticed however long the log is silent.
+async fn connect(asked: &Stream) -> anyhow::Result<Transport> {
     let client = asked.tls.settings().map(|settings| load(&settings)).transpose()?;
     let pace = Pace { deadline: asked.timeout, head_start: HEAD_START };
     let (tcp, _address) = upstream::connect(&asked.host.host, asked.host.port, pace)
         .await
         .with_context(|| format!("cannot connect to {}", asked.host))?;
-    let mut transport = match client {
+    stream::tune(&tcp, &settings::Stream::default());
+    Ok(match client {
         Some(client) => Transport::Tls(Box::new(handshake(asked, &client, tcp).await?)),
         None => Transport::Plain(tcp),
-    };
-    ask(&mut transport, asked).await.with_context(|| format!("{} did not take the request", asked.host))?;
-    copy(&mut transport, out).await.with_context(|| format!("the log from {} broke off", asked.host))
+    })
 }
 
 fn load(settings: &ClientTls) -> anyhow::Result<Client> {

@@ -147,15 +147,18 @@ pub struct Upstream {
 /// How bytes are moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stream {
-    /// A viewer that takes no byte for this long, with bytes waiting for it, is cut.
+    /// A viewer that takes no byte for this long, with bytes waiting for it, is cut. It is looked at four times in
+    /// that time, so it may take a quarter longer.
     pub viewer_stall_timeout: Duration,
     /// After a viewer stopped sending and nothing reached it since: how long until it counts as gone.
-    /// A viewer that stops sending in the first fifth of it only ended its request, and never counts as gone for that.
+    /// A viewer that stops sending within a fifth of it after its request, before anything was sent to it, only ended
+    /// that request, and never counts as gone for that. One that closes so soon on a silent log looks the same: it
+    /// is noticed by the next bytes, or a minute later by keepalive.
     pub half_close_grace: Duration,
     /// Silence after which a peer is probed by TCP keepalive.
     pub keepalive_idle: Duration,
     /// Time between two probes. Bytes sent to an upstream may stay unacknowledged for as long as all probes take;
-    /// those sent to a viewer for `viewer_stall_timeout`, if that is longer.
+    /// those sent to a viewer for `viewer_stall_timeout`.
     pub keepalive_interval: Duration,
     /// Unanswered probes after which a peer counts as gone.
     pub keepalive_probes: u32,

@@ -26,7 +26,7 @@ impl Carrier<'_> {
             match self.poll_chunk(cx) {
                 Poll::Ready(Ok(Next::Copy)) => {}
                 Poll::Ready(next) => return Poll::Ready(next),
-                Poll::Pending => return self.watchdog.poll_verdict(cx, &self.delivery, self.meter).map(Err),
+                Poll::Pending => return self.poll_verdict(cx),
             }
         }
         cx.waker().wake_by_ref();

@@ -3,10 +3,9 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
-use tokio::time::Instant;
 
 use crate::stream::meter::Meter;
 use crate::transport::{Records, Transport};
@@ -19,8 +18,6 @@ pub(super) struct Delivery {
     taken: usize,
     /// TLS holds records that the socket did not take.
     unflushed: bool,
-    /// Since when the viewer has taken nothing, while something waited for it.
-    waiting_since: Option<Instant>,
 }
 
 impl Delivery {
@@ -49,41 +46,22 @@ impl Delivery {
         if !self.rest.is_empty() {
             let left = self.rest.get(self.taken..).unwrap_or_default();
             let records = viewer.records();
-            let taken = push(viewer, cx, records, left, meter)?;
-            self.taken += taken;
-            if taken > 0 {
-                self.waiting_since = None;
-            }
+            self.taken += push(viewer, cx, records, left, meter)?;
             if self.taken < self.rest.len() {
-                self.wait();
                 return Poll::Pending;
             }
             (self.rest, self.taken) = (Vec::new(), 0);
         }
         if self.unflushed {
-            if Pin::new(viewer).poll_flush(cx)?.is_pending() {
-                self.wait();
-                return Poll::Pending;
-            }
+            ready!(Pin::new(viewer).poll_flush(cx))?;
             self.unflushed = false;
         }
-        self.waiting_since = None;
         Poll::Ready(Ok(()))
     }
 
-    /// Takes note that the viewer cannot take what is there for it.
-    pub(super) fn wait(&mut self) {
-        self.waiting_since.get_or_insert_with(Instant::now);
-    }
-
-    /// Takes note that the viewer took something.
-    pub(super) fn progress(&mut self) {
-        self.waiting_since = None;
-    }
-
-    /// Since when bytes have been waiting for the viewer without one being taken.
-    pub(super) fn waiting_since(&self) -> Option<Instant> {
-        self.waiting_since
+    /// Whether the viewer's socket has taken everything.
+    pub(super) fn is_clear(&self) -> bool {
+        self.rest.is_empty() && !self.unflushed
     }
 }
 

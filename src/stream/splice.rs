@@ -42,7 +42,7 @@ impl Carrier<'_> {
         self.listen(cx)?;
         for _ in 0..TURN {
             if self.poll_empty(pipe, cx)?.is_pending() {
-                return self.watchdog.poll_verdict(cx, &self.delivery, self.meter).map(Err);
+                return self.poll_verdict(cx);
             }
             match self.fill(pipe)? {
                 Filled::By(bytes) => *last = bytes,
@@ -65,26 +65,15 @@ impl Carrier<'_> {
     }
 
     /// Resolves once the viewer's socket has taken all that is in the pipe.
-    fn poll_empty(&mut self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+    fn poll_empty(&self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         while !pipe.is_empty() {
             match pipe.empty(self.viewer.tcp()) {
-                Ok(bytes) => {
-                    self.meter.count_spliced(bytes);
-                    self.delivery.progress();
-                }
-                Err(error) if error.kind() == WouldBlock => ready!(self.poll_writable(cx)),
+                Ok(bytes) => self.meter.count_spliced(bytes),
+                // An error of the socket shows itself in the next write.
+                Err(error) if error.kind() == WouldBlock => drop(ready!(self.viewer.tcp().poll_write_ready(cx))),
                 Err(_) => return Poll::Ready(Err(Fault::ViewerLeft)),
             }
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// Resolves when the viewer's socket may take more. An error of it shows itself in the next write.
-    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let writable = self.viewer.tcp().poll_write_ready(cx).map(drop);
-        if writable.is_pending() {
-            self.delivery.wait();
-        }
-        writable
     }
 }

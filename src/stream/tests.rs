@@ -20,14 +20,26 @@ pub(super) async fn loopback() -> (TcpStream, TcpStream) {
 
 /// Two ends of one connection, whose kernel buffers hold about `buffer` bytes.
 async fn narrow_loopback(buffer: Option<u32>) -> (TcpStream, TcpStream) {
-    let listener = TcpSocket::new_v4().unwrap();
-    let socket = TcpSocket::new_v4().unwrap();
+    let (listener, socket) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
     if let Some(bytes) = buffer {
         for narrow in [&listener, &socket] {
             narrow.set_send_buffer_size(bytes).unwrap();
             narrow.set_recv_buffer_size(bytes).unwrap();
         }
     }
+    connect(listener, socket).await
+}
+
+/// The relay's end and the viewer's, of which only the second has a narrow buffer.
+async fn slow_loopback() -> (TcpStream, TcpStream) {
+    let (listener, socket) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
+    socket.set_recv_buffer_size(5000).unwrap();
+    let (server, client) = connect(listener, socket).await;
+    tune(&server, &settings::Stream::default());
+    (server, client)
+}
+
+async fn connect(listener: TcpSocket, socket: TcpSocket) -> (TcpStream, TcpStream) {
     listener.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener: TcpListener = listener.listen(1).unwrap();
     let (client, server) = tokio::join!(socket.connect(listener.local_addr().unwrap()), listener.accept());
@@ -57,16 +69,10 @@ impl Relay {
     async fn with_buffers(bytes: Option<u32>) -> (Self, Peers) {
         let (viewer, viewer_peer) = narrow_loopback(bytes).await;
         let (upstream, upstream_peer) = narrow_loopback(bytes).await;
-        let settings = settings::Stream::default();
-        tune(&viewer, &settings);
-        tune(&upstream, &settings);
-        let relay = Self {
-            viewer: Transport::Plain(viewer),
-            upstream: Transport::Plain(upstream),
-            settings,
-            pipes: Pipes::new(4),
-            meter: Meter::new(),
-        };
+        for tcp in [&viewer, &upstream] {
+            tune(tcp, &settings::Stream::default());
+        }
+        let relay = relay(Transport::Plain(viewer), Transport::Plain(upstream));
         (relay, Peers { viewer: viewer_peer, upstream: upstream_peer })
     }
 
@@ -106,6 +112,10 @@ impl Peers {
         self.viewer.read_exact(&mut got).await.unwrap();
         assert_eq!(got, line);
     }
+}
+
+fn relay(viewer: Transport, upstream: Transport) -> Relay {
+    Relay { viewer, upstream, settings: settings::Stream::default(), pipes: Pipes::new(4), meter: Meter::new() }
 }
 
 /// Bytes that look like nothing else, always the same for the same `seed`.

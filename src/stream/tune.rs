@@ -4,66 +4,72 @@
 //! Two kernel timers share the work. Keepalive probes a connection on which nothing is under way;
 //! `TCP_USER_TIMEOUT` ends one on which something is, and stays unacknowledged. The second also counts the time that
 //! a peer's receive window is too small for what is next, though it answers every probe (measured on Linux 6.18:
-//! viewers reading 6 KiB/s were cut at a limit of 3 s). So towards viewers it is at least the time that they may
-//! take no byte anyway; and because Linux then lets it overrule the count of keepalive probes, a viewer that vanished
-//! is found after that time as well.
+//! viewers reading 6 KiB/s were cut at a limit of 3 s), and overrules the count of keepalive probes. So a viewer has
+//! none: what is under way to it is watched by [`patience`](super::patience).
 
 use std::io;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use rustix::net::sockopt::{set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
+use socket2::SockRef;
 use tokio::net::TcpStream;
+use tracing::{debug, warn};
 
 use crate::config::settings;
 
-/// Most bytes that the kernel queues for a peer beyond what is on its way to it.
-///
-/// Without it Linux queues 4 MiB for a viewer that does not read, and calls the socket writable again only after the
-/// viewer has read a third of that: a slow one would look like one that stands still (measured: 1.5 MB between two
-/// signs of life, with this 0.19 MB).
+/// Most bytes that the kernel queues for a peer beyond what is on its way to it. Without it Linux keeps up to 4 MiB of
+/// its own memory for every viewer that does not read.
 const MOST_UNSENT: u32 = 128 << 10;
 
 /// Sets the options that every connection needs: no delay for small writes, keepalive, and a limit for bytes that
 /// stay unacknowledged, of `keepalive_idle` and all `keepalive_probes` together.
 ///
-/// A connection whose options cannot be set is still good; that is only logged.
+/// Each is set by itself, and a connection whose options cannot be set is still good; that is only logged.
 pub fn tune(tcp: &TcpStream, settings: &settings::Stream) {
     let socket = SockRef::from(tcp);
-    note(socket.set_tcp_nodelay(true));
-    note(socket.set_tcp_keepalive(&keepalive(settings.keepalive_idle, settings)));
-    note(socket.set_tcp_user_timeout(Some(silence(settings))));
-    note(socket.set_tcp_notsent_lowat(MOST_UNSENT));
+    note("TCP_NODELAY", socket.set_tcp_nodelay(true));
+    note("SO_KEEPALIVE", socket.set_keepalive(true));
+    obey("keepalive_idle", set_tcp_keepidle(tcp, whole_seconds(settings.keepalive_idle)));
+    obey("keepalive_interval", set_tcp_keepintvl(tcp, whole_seconds(settings.keepalive_interval)));
+    obey("keepalive_probes", set_tcp_keepcnt(tcp, settings.keepalive_probes));
+    note("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(Some(silence(settings))));
+    note("TCP_NOTSENT_LOWAT", socket.set_tcp_notsent_lowat(MOST_UNSENT));
 }
 
-/// Gives a viewer as long as it may take no byte.
-pub(super) fn allow_slow_reading(tcp: &TcpStream, settings: &settings::Stream) {
-    let longest = settings.viewer_stall_timeout.max(silence(settings));
-    note(SockRef::from(tcp).set_tcp_user_timeout(Some(longest)));
+/// Lets a viewer leave bytes unacknowledged for as long as the kernel retries to send them.
+pub(super) fn allow_slow_reading(tcp: &TcpStream) {
+    note("TCP_USER_TIMEOUT", SockRef::from(tcp).set_tcp_user_timeout(None));
 }
 
 /// Probes a peer more often, because it will not say anything more by itself.
 pub(super) fn probe_often(tcp: &TcpStream, settings: &settings::Stream) {
     let idle = settings.keepalive_idle.min(settings.keepalive_interval);
-    note(SockRef::from(tcp).set_tcp_keepalive(&keepalive(idle, settings)));
+    note("TCP_KEEPIDLE", set_tcp_keepidle(tcp, whole_seconds(idle)).map_err(io::Error::from));
 }
 
-fn keepalive(idle: Duration, settings: &settings::Stream) -> TcpKeepalive {
-    // The kernel counts in whole seconds and refuses 0.
-    let second = Duration::from_secs(1);
-    TcpKeepalive::new()
-        .with_time(idle.max(second))
-        .with_interval(settings.keepalive_interval.max(second))
-        .with_retries(settings.keepalive_probes)
+/// The kernel counts in whole seconds and refuses 0.
+fn whole_seconds(time: Duration) -> Duration {
+    time.max(Duration::from_secs(1))
 }
 
 fn silence(settings: &settings::Stream) -> Duration {
+    /// The kernel counts milliseconds in an `int`.
+    const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
     let probes = settings.keepalive_interval.saturating_mul(settings.keepalive_probes);
-    settings.keepalive_idle.saturating_add(probes)
+    settings.keepalive_idle.saturating_add(probes).min(LONGEST)
 }
 
-fn note(set: io::Result<()>) {
+/// An operator asked for this one, by a key of `stream`.
+fn obey(key: &'static str, set: rustix::io::Result<()>) {
     if let Err(error) = set {
-        tracing::debug!(%error, "a socket option could not be set");
+        warn!(key, %error, "the kernel refuses a setting of stream; its own default holds instead");
+    }
+}
+
+fn note(option: &'static str, set: io::Result<()>) {
+    if let Err(error) = set {
+        debug!(option, %error, "a socket option could not be set");
     }
 }
 
@@ -87,12 +93,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_viewer_may_take_no_byte_for_as_long_as_the_stall_timeout() {
+    async fn a_viewer_may_leave_bytes_unacknowledged_and_is_probed_all_the_same() {
         let (tcp, _peer) = loopback().await;
-        let settings = settings::Stream::default();
-        tune(&tcp, &settings);
-        allow_slow_reading(&tcp, &settings);
-        assert_eq!(SockRef::from(&tcp).tcp_user_timeout().unwrap(), Some(Duration::from_secs(300)));
+        tune(&tcp, &settings::Stream::default());
+        allow_slow_reading(&tcp);
+        assert_eq!(SockRef::from(&tcp).tcp_user_timeout().unwrap(), None);
+        assert_eq!(SockRef::from(&tcp).tcp_keepalive_time().unwrap(), Duration::from_secs(10));
     }
 
     #[tokio::test]
@@ -106,5 +112,33 @@ mod tests {
         tune(&tcp, &settings);
         assert_eq!(SockRef::from(&tcp).tcp_keepalive_time().unwrap(), Duration::from_secs(1));
         assert_eq!(SockRef::from(&tcp).tcp_keepalive_interval().unwrap(), Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn one_setting_that_the_kernel_refuses_costs_no_other() {
+        let (tcp, _peer) = loopback().await;
+        let settings =
+            settings::Stream { keepalive_idle: Duration::from_secs(10 * 3600), ..settings::Stream::default() };
+        tune(&tcp, &settings);
+        let socket = SockRef::from(&tcp);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(5));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(10 * 3600 + 15)));
+    }
+
+    #[tokio::test]
+    async fn the_longest_silence_is_one_that_the_kernel_takes() {
+        let (tcp, _peer) = loopback().await;
+        let longest = Duration::from_secs(32_767);
+        let settings = settings::Stream {
+            keepalive_idle: longest,
+            keepalive_interval: longest,
+            keepalive_probes: 127,
+            ..settings::Stream::default()
+        };
+        tune(&tcp, &settings);
+        let timeout = SockRef::from(&tcp).tcp_user_timeout().unwrap();
+        assert_eq!(timeout, Some(Duration::from_millis(i32::MAX as u64)));
     }
 }

@@ -209,3 +209,10 @@ async fn a_server_that_is_silent_in_its_handshake_is_given_up() {
     let error = stream(&asked(listener.local_addr().unwrap(), tls), &mut Vec::new()).await.unwrap_err();
     assert!(format!("{error:#}").contains("no answer within 10s"), "{error:#}");
 }
+
+#[tokio::test]
+async fn a_server_that_vanishes_is_noticed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let transport = connect(&asked(listener.local_addr().unwrap(), plain())).await.unwrap();
+    assert!(socket2::SockRef::from(transport.tcp()).keepalive().unwrap(), "it is probed while it is silent");
+}

@@ -206,3 +206,46 @@ async fn a_reply_to_a_viewer_that_is_gone_is_its_own_fault() {
     let said = say(&mut Transport::Plain(server), "Build not found", SHORT).await;
     assert!(matches!(said, Err(Fault::ViewerLeft)), "{said:?}");
 }
+
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Reads again and again, each time more than fits into the viewer's own buffer, so that its kernel must have
+/// acknowledged bytes since the time before; and less than ours wants free before it takes more.
+pub(super) async fn read_steadily(viewer: &mut (impl tokio::io::AsyncRead + Unpin)) {
+    let mut some = vec![0; 16 << 10];
+    for _ in 0..60 {
+        viewer.read_exact(&mut some).await.unwrap();
+        tokio::time::advance(TIMEOUT * 9 / 10).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_that_reads_steadily_but_little_is_never_cut() {
+    for splicing in [true, false] {
+        let (viewer, mut viewer_peer) = slow_loopback().await;
+        let (upstream, mut upstream_peer) = loopback().await;
+        let mut relay = relay(Transport::Plain(viewer), Transport::Plain(upstream)).stalling_after(TIMEOUT);
+        relay = if splicing { relay } else { relay.copying() };
+        let _held = HeldClock::new();
+        tokio::select! {
+            ended = relay.carry() => panic!("{ended:?} after {} bytes", relay.meter.bytes()),
+            () = flood(&mut upstream_peer) => unreachable!("the relay holds its end open"),
+            () = read_steadily(&mut viewer_peer) => {}
+        }
+        assert_eq!(relay.meter.spliced(), splicing);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_that_leaves_the_last_bytes_with_the_kernel_is_cut() {
+    let (viewer, _viewer_peer) = slow_loopback().await;
+    let (upstream, mut upstream_peer) = loopback().await;
+    let mut relay = relay(Transport::Plain(viewer), Transport::Plain(upstream)).stalling_after(TIMEOUT);
+    // More than the viewer's kernel takes, less than ours.
+    upstream_peer.write_all(&noise(100 << 10, 1)).await.unwrap();
+    let started = Instant::now();
+    let ended = relay.carry().await;
+    assert!(matches!(ended, Err(Fault::ViewerStalled(TIMEOUT))), "{ended:?}");
+    assert_eq!(relay.meter.bytes(), 100 << 10, "all was handed over");
+    assert!(started.elapsed() <= 2 * TIMEOUT);
+}

@@ -1,6 +1,11 @@
 //! A viewer that stops talking and one that leaves send the same FIN.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Wake;
+
 use super::*;
+use crate::transport::TcpInfo;
 
 const HOURS: Duration = Duration::from_secs(6 * 3600);
 
@@ -21,6 +26,39 @@ async fn half_close_from_viewer_keeps_the_stream() {
     ended.unwrap();
     let idle = SockRef::from(relay.viewer.tcp()).tcp_keepalive_time().unwrap();
     assert_eq!(idle, relay.settings.keepalive_interval, "it is probed more often");
+}
+
+/// Takes the viewer's request, and returns when that is `age` old by the kernel's own clock.
+async fn take_request(viewer: &mut Transport, age: Duration) {
+    viewer.read_exact(&mut [0; 5]).await.unwrap();
+    while TcpInfo::of(viewer.tcp()).unwrap().silent_for() < age {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn half_close_with_the_request_keeps_the_stream_however_long_the_dial_took() {
+    let (mut relay, mut peers) = Relay::new().await;
+    relay.settings.half_close_grace = Duration::from_millis(500);
+    peers.viewer.write_all(b"uuid\n").await.unwrap();
+    peers.viewer.shutdown().await.unwrap();
+    take_request(&mut relay.viewer, Duration::from_millis(150)).await;
+    peers.upstream.write_all(b"line\n").await.unwrap();
+    peers.upstream.shutdown().await.unwrap();
+    relay.carry().await.unwrap();
+    let idle = SockRef::from(relay.viewer.tcp()).tcp_keepalive_time().unwrap();
+    assert_eq!(idle, relay.settings.keepalive_interval, "it is trusted, and probed more often");
+}
+
+#[tokio::test]
+async fn a_viewer_that_leaves_during_a_long_dial_is_noticed() {
+    let (mut relay, mut peers) = Relay::new().await;
+    relay.settings.half_close_grace = Duration::from_millis(50);
+    peers.viewer.write_all(b"uuid\n").await.unwrap();
+    take_request(&mut relay.viewer, Duration::from_millis(50)).await;
+    drop(peers.viewer);
+    let ended = relay.carry().await;
+    assert!(matches!(ended, Err(Fault::ViewerLeft)), "{ended:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,23 +163,30 @@ async fn pause_then_read(viewer: &mut TcpStream, got: &mut [u8]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_stream_sets_no_timer() {
-    let (mut relay, mut peers) = Relay::new().await;
-    let watch = async {
-        peers.exchange(b"line\n").await;
-        // With the clock paused and nothing else to do, any timer would fire at once and move the clock.
-        let before = Instant::now();
-        for _ in 0..10 {
-            tokio::task::yield_now().await;
+async fn an_idle_stream_sets_no_timer_once_everything_is_acknowledged() {
+    struct Rung(AtomicBool);
+    impl Wake for Rung {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
         }
-        let moved = tokio::task::spawn_blocking(|| ()).await;
-        moved.unwrap();
-        assert_eq!(before.elapsed(), Duration::ZERO);
-        peers.upstream.shutdown().await.unwrap();
-        peers
-    };
-    let (ended, _peers) = tokio::join!(relay.carry(), watch);
-    ended.unwrap();
+    }
+    let (mut relay, mut peers) = Relay::new().await;
+    let _held = HeldClock::new();
+    let Relay { viewer, upstream, settings, pipes, meter } = &mut relay;
+    let mut carrying = pin!(carry(viewer, upstream, settings, pipes, meter));
+    tokio::select! {
+        ended = &mut carrying => panic!("{ended:?}"),
+        () = peers.exchange(b"line\n") => {}
+    }
+    let rung = Arc::new(Rung(AtomicBool::new(false)));
+    let waker = Arc::clone(&rung).into();
+    let mut cx = Context::from_waker(&waker);
+    for expected in [true, false] {
+        assert!(carrying.as_mut().poll(&mut cx).is_pending());
+        rung.0.store(false, Relaxed);
+        tokio::time::advance(HOURS).await;
+        assert_eq!(rung.0.load(Relaxed), expected);
+    }
 }
 
 #[tokio::test]

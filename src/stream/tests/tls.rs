@@ -55,13 +55,16 @@ impl Site {
 
     /// The relay's client and server, connected.
     async fn connected(&self) -> (tls::Stream, tls::Stream) {
+        self.connected_over(loopback().await).await
+    }
+
+    async fn connected_over(&self, (far, near): (TcpStream, TcpStream)) -> (tls::Stream, tls::Stream) {
         let client = tls::Client::load(&ClientTls {
             identity: None,
             trust: Trust { ca: self.ca(), crl: None, version1_certificates: false },
             verify_hostnames: true,
         })
         .unwrap();
-        let (far, near) = loopback().await;
         let (accepted, connected) = tokio::join!(self.server.accept(far), client.connect("localhost", near));
         (accepted.unwrap().stream, connected.unwrap())
     }
@@ -137,10 +140,6 @@ fn record_lengths(wire: &Wire) -> Vec<usize> {
 
 /// What TLS 1.3 adds to the bytes of a record: the true type, and the tag.
 const OVERHEAD: usize = 17;
-
-fn relay(viewer: Transport, upstream: Transport) -> Relay {
-    Relay { viewer, upstream, settings: settings::Stream::default(), pipes: Pipes::new(4), meter: Meter::new() }
-}
 
 #[tokio::test]
 async fn bytes_are_exact_with_tls_on_either_side_or_both() {
@@ -262,6 +261,20 @@ async fn a_tls_viewer_that_stops_reading_is_cut() {
         () = endings::flood(&mut upstream_peer) => unreachable!("the relay holds its end open"),
     };
     assert!(matches!(ended, Err(Fault::ViewerStalled(_))), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tls_viewer_that_reads_steadily_but_little_is_never_cut() {
+    let site = Site::new();
+    let (viewer, mut viewer_peer) = site.connected_over(slow_loopback().await).await;
+    let (upstream, mut upstream_peer) = loopback().await;
+    let mut relay = relay(Transport::Tls(Box::new(viewer)), Transport::Plain(upstream));
+    let _held = HeldClock::new();
+    tokio::select! {
+        ended = relay.carry() => panic!("{ended:?} after {} bytes", relay.meter.bytes()),
+        () = endings::flood(&mut upstream_peer) => unreachable!("the relay holds its end open"),
+        () = endings::read_steadily(&mut viewer_peer) => {}
+    }
 }
 
 #[tokio::test]
