@@ -156,7 +156,7 @@ impl Service {
         let (generation, fixed) = loop {
             tokio::select! {
                 loaded = &mut loading => break loaded.context("a file could not be read in time")??,
-                wish = self.signals.next() => self.deferred = Some(wish),
+                wish = self.signals.next() => keep(&mut self.deferred, wish),
                 () = self.watchdog.due() => systemd::alive(),
             }
         };
@@ -250,6 +250,13 @@ async fn next_order(orders: &mut Option<mpsc::Receiver<Order>>) -> Order {
             None => std::future::pending().await,
         },
         None => std::future::pending().await,
+    }
+}
+
+/// Remembers `wish`, but nothing in place of a stop.
+fn keep(deferred: &mut Option<Wish>, wish: Wish) {
+    if !matches!(deferred, Some(Wish::Stop(_))) {
+        *deferred = Some(wish);
     }
 }
 
