@@ -85,7 +85,7 @@ pub enum Command {
     ///
     /// Starts two zones in this one process, each with a relay, TLS between them with certificates made on the spot, and
     /// executors whose builds keep writing. It prints what to type to watch one, and runs until it is interrupted. All
-    /// ports are of the loopback interface and chosen by the system; nothing is left behind.
+    /// ports are of the loopback interface, 7979 for the viewers if it is free; nothing is left behind.
     Demo(Demo),
     /// Print completions for a shell.
     ///
