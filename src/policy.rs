@@ -11,13 +11,16 @@
 //! ```
 
 mod answer;
+mod call;
 mod counters;
+mod description;
 mod engine;
 mod facts;
 mod failure;
 mod library;
 mod limits;
 mod program;
+pub mod reference;
 mod relay;
 mod spelling;
 #[cfg(test)]
