@@ -39,5 +39,6 @@ pub mod stream;
 pub mod tasks;
 pub mod tls;
 pub mod transport;
+pub mod trial;
 pub mod upstream;
 pub mod watch;

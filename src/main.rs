@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Command::Run(asked) => run(&asked.source.chosen(&environment), passed),
         Command::Check(asked) => check::check(&asked, &environment, &mut out, &mut err),
         Command::Explain(asked) => explain(&asked, &environment, &mut out),
-        Command::Policy(asked) => policy::policy(&asked, &mut out, &mut err),
+        Command::Policy(asked) => policy::policy(&asked, &environment, &mut out, &mut err),
         Command::Stream(asked) => show(&asked, &mut out),
         Command::Demo(asked) => demo(asked.once, &mut out),
         Command::Completions(asked) => manual::completions(&asked, &mut out).map(|()| Exit::Done),

@@ -109,6 +109,18 @@ impl Policy {
         Ok(Self(Arc::new(Shared { program, counters: Counters::new(&metrics), engines: ThreadLocal::new() })))
     }
 
+    /// The same script for a relay that stands elsewhere, counted in `metrics`.
+    #[must_use]
+    pub fn placed(&self, place: Place, metrics: &metrics::Policy) -> Self {
+        let program = self.0.program.placed(place);
+        Self(Arc::new(Shared { program, counters: Counters::new(metrics), engines: ThreadLocal::new() }))
+    }
+
+    /// Whether `other` is the same text under the same limits.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.program == other.0.program
+    }
+
     /// Decides. Takes about as long as a function call, and at most the policy's time limit.
     pub fn route(&self, request: &Request<'_>) -> Result<Route, Failure> {
         self.decide(request, false).map(|explained| explained.route)

@@ -54,10 +54,21 @@ fn every_command_has_a_manual_page() {
     let mut pages: Vec<_> = fs::read_dir(below).unwrap().map(|page| page.unwrap().path()).collect();
     pages.sort();
     let names: Vec<_> = pages.iter().map(|page| page.file_name().unwrap().to_str().unwrap()).collect();
-    let expected =
-        ["-check", "-completions", "-demo", "-explain", "-man", "-policy-reference", "-policy", "-run", "-stream", ""];
+    let expected = [
+        "-check",
+        "-completions",
+        "-demo",
+        "-explain",
+        "-man",
+        "-policy-diff",
+        "-policy-reference",
+        "-policy",
+        "-run",
+        "-stream",
+        "",
+    ];
     assert_eq!(names, expected.map(|command| format!("fingerpost{command}.1")));
-    let stream = fs::read_to_string(&pages[8]).unwrap();
+    let stream = fs::read_to_string(&pages[9]).unwrap();
     assert!(stream.contains("server\\-name"));
 }
 

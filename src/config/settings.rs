@@ -125,6 +125,20 @@ pub struct Policy {
     pub time_limit: Duration,
     /// Memory of one engine, in bytes; there is one engine a worker thread.
     pub memory_limit: usize,
+    /// What a changed policy must get right on the live registry before it takes over.
+    pub dry_run: DryRun,
+}
+
+/// What a changed policy must get right on the live registry before it takes over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DryRun {
+    /// It fails at no running build, and leaves none without a way.
+    #[default]
+    Strict,
+    /// It fails at no running build.
+    Errors,
+    /// Nothing: it is not tried.
+    Off,
 }
 
 /// How targets are dialled.
@@ -225,7 +239,7 @@ impl std::fmt::Display for HostPort {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { file: None, time_limit: Duration::from_millis(50), memory_limit: 16 << 20 }
+        Self { file: None, time_limit: Duration::from_millis(50), memory_limit: 16 << 20, dry_run: DryRun::default() }
     }
 }
 

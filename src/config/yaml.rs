@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::config::section::{Report, Section};
 use crate::config::settings::{
-    Listener, Log, LogFormat, Monitoring, Policy, Process, Registration, Registry, Settings, Stream, Upstream,
+    DryRun, Listener, Log, LogFormat, Monitoring, Policy, Process, Registration, Registry, Settings, Stream, Upstream,
 };
 use crate::config::value::{boolean, duration, hostname, log_filter, one_of, size, socket_address, text, whole, zone};
 use crate::config::{Draft, Loaded, fqdn};
@@ -107,10 +107,12 @@ fn exists(section: &Section<'_>, name: &str, listeners: &[Listener]) {
 fn policy(root: &mut Section<'_>) -> Policy {
     let default = Policy::default();
     let Some(mut section) = root.section("policy") else { return default };
+    let dry_runs = [("strict", DryRun::Strict), ("errors", DryRun::Errors), ("off", DryRun::Off)];
     Policy {
         file: section.path_value("file"),
         time_limit: section.value("time_limit", duration(WAIT)).unwrap_or(default.time_limit),
         memory_limit: section.value("memory_limit", size).unwrap_or(default.memory_limit),
+        dry_run: section.value("dry_run", one_of(&dry_runs)).unwrap_or(default.dry_run),
     }
 }
 

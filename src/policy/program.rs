@@ -21,6 +21,7 @@ const MAX_TEXT: u64 = 1 << 20;
 const MAX_CHUNK_NAME: usize = 60;
 
 /// What every engine of a policy is started from.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Program {
     /// For operators: the file as configured.
     pub(super) name: String,
@@ -51,6 +52,11 @@ impl Program {
         };
         program.bytecode = Compiler::new().compile(&program.text).map_err(|error| program.syntax_error(&error))?;
         Ok(program)
+    }
+
+    /// The same script for a relay that stands elsewhere.
+    pub(super) fn placed(&self, place: Place) -> Self {
+        Self { place, ..self.clone() }
     }
 
     /// The script, to be run in `lua`.

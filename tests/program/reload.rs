@@ -16,7 +16,9 @@ async fn what_needs_a_restart_is_named_and_the_rest_applies() {
     let mut site = Site::with_executor(executor.port());
     let relay = site.start().await;
     site.registry = "{file: other.yaml}".to_owned();
-    site.more = "zone: elsewhere\nprocess: {workers: 7}\nlog: {format: json}\npolicy: {file: mine.lua}\n".to_owned();
+    site.more =
+        "zone: elsewhere\nprocess: {workers: 7}\nlog: {format: json}\npolicy: {file: mine.lua, dry_run: errors}\n"
+            .to_owned();
     site.write(
         "mine.lua",
         "return { api = 1, route = function(request) return relay.refuse(relay.zone or \"no zone\") end }\n",
@@ -56,6 +58,26 @@ async fn a_thousand_reloads_of_a_policy_leave_memory_flat_and_streams_alone() {
         arrival.send(b"still here").await;
         viewer.expect(b"still here").await;
     }
+}
+
+#[tokio::test]
+async fn a_policy_that_would_leave_a_running_build_without_a_way_does_not_take_over() {
+    let executor = Executor::new().await;
+    let site =
+        Site::with_executor(executor.port()).and("policy: {file: mine.lua}\nprocess: {command_socket: command}\n");
+    let policy = include_str!("../../scripts/default.lua");
+    site.write("mine.lua", policy);
+    let relay = site.start().await;
+    let harm = "return { api = 1, route = function(request)\nreturn relay.refuse(\"closed\") end }\n";
+    site.write("mine.lua", harm);
+    let answer = command(&site, "reload").await;
+    assert!(answer.contains("the new policy was tried on 1 running builds for "), "{answer}");
+    assert!(answer.contains("unroutable") && answer.contains(BUILD), "{answer}");
+    assert!(answer.contains("now   direct\n") && answer.contains("then  refused \"closed\"\n"), "{answer}");
+    assert_eq!(relay.metric("fingerpost_generation").await, 1);
+    let mut viewer = site.watch(BUILD).await;
+    executor.next().await.send(b"still the old way").await;
+    viewer.expect(b"still the old way").await;
 }
 
 async fn command(site: &Site, line: &str) -> String {

@@ -70,7 +70,7 @@ fn every_key_is_documented() {
         documented.extend(present.then_some(setting));
     }
     assert_eq!(asked, documented);
-    assert_eq!(documented.len(), 76, "{documented:#?}");
+    assert_eq!(documented.len(), 77, "{documented:#?}");
 }
 
 /// A documented value that is no example is either needed or a default: without it the settings stay the same.
@@ -96,7 +96,7 @@ fn documented_values_are_defaults_also_where_they_are_off() {
         }
     }
     assert_eq!(needed, ["- name: finger", "address: \"[::]:79\""]);
-    assert_eq!(defaults, 31);
+    assert_eq!(defaults, 32);
 }
 
 #[test]
@@ -142,7 +142,12 @@ fn every_setting() -> Settings {
         listeners: every_listener(),
         registration: Registration { enabled: false, listener: Some("plain".to_owned()), public_port: Some(5) },
         registry: every_registry(),
-        policy: Policy { file: Some(file("p.lua")), time_limit: Duration::from_millis(9), memory_limit: 10 << 20 },
+        policy: Policy {
+            file: Some(file("p.lua")),
+            time_limit: Duration::from_millis(9),
+            memory_limit: 10 << 20,
+            dry_run: DryRun::Errors,
+        },
         upstream: Upstream {
             timeout: seconds(23),
             connect_timeout: seconds(11),
