@@ -27,8 +27,11 @@ pub struct TcpInfo {
     last_data: u32,
     /// Age of the last segment from the peer, with bytes or without, in milliseconds.
     last_segment: u32,
-    /// Path, round trips, windows.
-    _metrics: [u32; 11],
+    _path: [u32; 2],
+    /// Smoothed, in microseconds.
+    round_trip: u32,
+    /// How much round trips vary, windows, reordering.
+    _metrics: [u32; 8],
     _pacing: [u64; 2],
     acknowledged: u64,
     _received: u64,
@@ -74,6 +77,13 @@ impl TcpInfo {
     /// Age of the last byte from the peer.
     pub fn silent_for(&self) -> Duration {
         Duration::from_millis(self.last_data.into())
+    }
+
+    /// The time from a segment to its acknowledgement, as the kernel smooths it (RFC 6298); `None` while it has
+    /// measured none. The handshake is the first that it measures.
+    pub fn round_trip(&self) -> Option<Duration> {
+        let micros = u64::from(self.round_trip);
+        (micros > 0).then(|| Duration::from_micros(micros))
     }
 
     /// How much the peer's kernel has acknowledged so far, in bytes. It takes no more than its reader leaves it room
