@@ -98,3 +98,29 @@ struct Question;
 
 // The standard library has no TCP_INFO, nor has any wrapper among the dependencies; this is nix's way to add one.
 nix::getsockopt_impl!(Question, libc::IPPROTO_TCP, libc::TCP_INFO, TcpInfo, GetStruct<TcpInfo>);
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    #[test]
+    fn the_fields_stand_where_the_c_library_has_them() {
+        let ours = [
+            offset_of!(TcpInfo, state),
+            offset_of!(TcpInfo, unacknowledged),
+            offset_of!(TcpInfo, last_data),
+            offset_of!(TcpInfo, last_segment),
+            offset_of!(TcpInfo, round_trip),
+        ];
+        let theirs = [
+            offset_of!(libc::tcp_info, tcpi_state),
+            offset_of!(libc::tcp_info, tcpi_unacked),
+            offset_of!(libc::tcp_info, tcpi_last_data_recv),
+            offset_of!(libc::tcp_info, tcpi_last_ack_recv),
+            offset_of!(libc::tcp_info, tcpi_rtt),
+        ];
+        assert_eq!(ours, theirs);
+    }
+}
