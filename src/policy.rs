@@ -19,6 +19,7 @@ mod library;
 mod limits;
 mod program;
 mod relay;
+pub mod shared;
 mod spelling;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ use counters::Counters;
 use engine::Engine;
 pub use failure::{Failure, FailureKind, LoadError};
 use program::Program;
+pub use shared::SharedTable;
 
 /// A compiled script, ready to decide on any thread. Clones share it.
 #[derive(Clone)]
