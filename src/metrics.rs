@@ -146,6 +146,9 @@ pub struct Policy {
     pub failures: Family<ByReason, Counter>,
     /// What policies keep.
     pub shared: SharedTable,
+    /// HTTP requests of background work: `answered`, or the reason there was no answer: `request`, `connect`,
+    /// `handshake`, `timeout`, `not_http`, `too_large`, `broken`.
+    pub fetches: Family<ByReason, Counter>,
 }
 
 /// The table that policies share.
@@ -248,14 +251,15 @@ impl Metrics {
         add(&mut self.encoder, "registry_unreachable", "Attempts that failed", &self.registry.unreachable);
         add(&mut self.encoder, "policy_decisions", "Decisions made", &self.policy.decisions);
         add(&mut self.encoder, "policy_failures", "Decisions that failed, by reason", &self.policy.failures);
-        self.register_shared_table();
+        self.register_background();
         add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.reloads);
         add(&mut self.encoder, "generation", "The generation that serves now", &self.reloads.generation);
         let first_expiry = "When the first certificate or revocation list expires, in seconds since 1970";
         add(&mut self.encoder, "first_expiry_seconds", first_expiry, &self.certificates.first_expiry);
     }
 
-    fn register_shared_table(&mut self) {
+    fn register_background(&mut self) {
+        add(&mut self.encoder, "policy_fetches", "HTTP requests of background work", &self.policy.fetches);
         let shared = &self.policy.shared;
         add(&mut self.encoder, "policy_shared_entries", "Entries that policies share", &shared.entries);
         add(&mut self.encoder, "policy_shared_bytes", "Bytes that policies share", &shared.bytes);

@@ -19,10 +19,10 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use self::connect::Connect;
-pub use self::connect::{ConnectError, Pace, connect};
+pub use self::connect::{ConnectError, Pace, connect, connect_by, look_up};
 use self::health::Health;
 pub use self::itself::Itself;
-use self::resolver::Resolver;
+pub use self::resolver::Resolver;
 pub use self::unreached::{Attempt, TargetError, Unreached};
 use crate::config::settings;
 use crate::metrics::{self, Dialled};
