@@ -22,6 +22,7 @@ mod limits;
 mod program;
 pub mod reference;
 mod relay;
+pub mod shared;
 mod spelling;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ use counters::Counters;
 use engine::Engine;
 pub use failure::{Failure, FailureKind, LoadError};
 use program::Program;
+pub use shared::SharedTable;
 
 /// A compiled script, ready to decide on any thread. Clones share it.
 #[derive(Clone)]

@@ -19,9 +19,9 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use self::connect::Connect;
-pub use self::connect::{ConnectError, Pace, connect};
+pub use self::connect::{ConnectError, Pace, connect, connect_by, look_up};
 pub use self::itself::Itself;
-use self::resolver::Resolver;
+pub use self::resolver::Resolver;
 pub use self::seen::{Observed, Seen};
 use self::seen::{Open, Peers};
 pub use self::unreached::{Attempt, TargetError, Unreached};
