@@ -18,6 +18,7 @@ pub mod config;
 pub mod demo;
 pub mod explain;
 pub mod fault;
+pub mod folder;
 pub mod generation;
 pub mod keyring;
 pub mod listener;
