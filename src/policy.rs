@@ -19,6 +19,7 @@ mod library;
 mod limits;
 mod program;
 mod relay;
+pub mod sources;
 mod spelling;
 #[cfg(test)]
 mod tests;
