@@ -1,7 +1,7 @@
 //! What a relay is told to do: reads Fingerpost's own YAML or Zuul's `zuul.conf` into [`settings::Settings`], with every
 //! problem at once as `file:line: key: problem`.
 //!
-//! It reads configuration files and nothing that they name: certificates, policies and registries belong to others.
+//! It reads configuration files and nothing that they name but overlays of their own kind: certificates, policies and registries belong to others.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -58,7 +58,7 @@ pub struct Gap {
 /// If `root` itself cannot be listed. What is wrong below it is a [`Gap`].
 pub fn search(root: &Path, suffixes: &[&str]) -> io::Result<Found> {
     let home = fs::canonicalize(root)?;
-    let mut search = Search { home, suffixes, names_left: MAX_NAMES, found: Found::default() };
+    let mut search = Search { root, home, suffixes, names_left: MAX_NAMES, found: Found::default() };
     let mut level = search.list(root, "")?;
     for _ in 1..MAX_DEPTH {
         level = level.iter().flat_map(|folder| search.below(folder)).collect();
@@ -87,7 +87,8 @@ pub fn text(path: &Path) -> Result<String, String> {
 }
 
 struct Search<'a> {
-    /// The folder after all symbolic links.
+    root: &'a Path,
+    /// `root` after all symbolic links.
     home: PathBuf,
     suffixes: &'a [&'a str],
     names_left: usize,
@@ -162,7 +163,7 @@ impl Search<'_> {
 
     /// Leaves the rest of the folder unseen.
     fn stop(&mut self, why: String) {
-        let gap = Gap { name: String::new(), path: self.home.clone(), why };
+        let gap = Gap { name: String::new(), path: self.root.to_owned(), why };
         if !self.found.gaps.contains(&gap) {
             self.found.gaps.push(gap);
         }
