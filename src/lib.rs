@@ -19,6 +19,7 @@ pub mod demo;
 pub mod explain;
 pub mod fault;
 pub mod fetch;
+pub mod folder;
 pub mod generation;
 pub mod keyring;
 pub mod listener;

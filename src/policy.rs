@@ -23,6 +23,7 @@ mod program;
 pub mod reference;
 mod relay;
 pub mod shared;
+pub mod sources;
 mod spelling;
 #[cfg(test)]
 mod tests;

@@ -18,8 +18,8 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::command::{Command, Order};
-use crate::config::Source;
 use crate::config::settings::{DryRun, Settings};
+use crate::config::{Loaded, Source};
 use crate::generation::Generation;
 use crate::keyring::Keyring;
 use crate::logging::Logging;
@@ -31,7 +31,7 @@ use crate::registry::{Registry, State};
 use crate::relay::Relay;
 use crate::tasks::Tasks;
 use crate::trial::{Comparison, Kind, Trial};
-use crate::watch::Watcher;
+use crate::watch::{Watched, Watcher};
 
 /// Longest time that reading a new generation may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -224,14 +224,18 @@ impl Service {
 impl Next<'_> {
     async fn load(&self, watcher: &Watcher) -> Result<(Generation, Vec<&'static str>)> {
         let source = self.source.clone();
-        let loaded = spawn_blocking(move || source.load()).await??;
-        for warning in &loaded.warnings {
+        let mut draft = spawn_blocking(move || source.draft()).await?;
+        let mut fixed = Vec::new();
+        if let Some(Loaded { settings, .. }) = &mut draft.loaded {
+            fixed = reload::keep_fixed(settings, &self.running.settings);
+            // Before the files are read, so that no change is missed in between; and also with problems, because what
+            // mends them may be in an overlay that is new.
+            watcher.set(watched(self.source, settings)).await;
+        }
+        let Loaded { settings, warnings, .. } = draft.usable()?;
+        for warning in &warnings {
             warn!("{warning}");
         }
-        let mut settings = loaded.settings;
-        let fixed = reload::keep_fixed(&mut settings, &self.running.settings);
-        // Before the files are read, so that no change is missed in between.
-        watcher.set(watched(self.source, &settings)).await;
         let generation = load(self.running.number + 1, settings, self.keyring, self.metrics).await?;
         let rule = generation.settings.policy.dry_run;
         if rule != DryRun::Off && !generation.policy.is(&self.running.policy) {
@@ -295,11 +299,11 @@ fn keep(deferred: &mut Option<Wish>, wish: Wish) {
     }
 }
 
-/// Every file whose change makes another generation.
-fn watched(source: &Source, settings: &Settings) -> Vec<PathBuf> {
-    let mut files = settings.files();
-    files.push(source.file().to_owned());
-    files
+/// Every file and folder whose change makes another generation.
+fn watched(source: &Source, settings: &Settings) -> Vec<Watched> {
+    let files = settings.files().into_iter().chain([source.file().to_owned()]).map(Watched::File);
+    let folders = settings.policy.folders().map(|(folder, suffixes)| Watched::Folder(folder, suffixes));
+    files.chain(folders).collect()
 }
 
 /// Reads what `settings` names, off the threads that serve streams.

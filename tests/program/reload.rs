@@ -31,6 +31,45 @@ async fn what_needs_a_restart_is_named_and_the_rest_applies() {
 }
 
 #[tokio::test]
+async fn scripts_and_overlays_that_come_and_change_are_taken_over() {
+    let executor = Executor::new().await;
+    let site = Site::with_executor(executor.port()).and("policy: {folder: policies, overlays: policies.d}\n");
+    let says =
+        |word: &str| format!("return {{ api = 1, route = function(request) return relay.refuse('{word}') end }}\n");
+    for folder in ["policies", "policies.d"] {
+        fs::create_dir(site.path(folder)).expect("a folder");
+    }
+    let relay = site.start().await;
+    site.write("policies/mine.lua", &says("package"));
+    relay.until_logged("reloaded").await;
+    site.write("policies.d/50-site.yaml", "default: mine\n");
+    relay.until_logged("generation=3").await;
+    assert_eq!(site.watch(BUILD).await.rest().await, b"package");
+    site.write("policies.d/mine.lua", &says("operator"));
+    relay.until_logged("generation=4").await;
+    assert_eq!(site.watch(BUILD).await.rest().await, b"operator");
+    site.write("policies.d/60-broken.yaml", "default: nobodys\n");
+    let line = relay.until_logged("reload refused").await;
+    assert!(line.contains("no policy is called") && line.contains("nobodys"), "{line}");
+    assert_eq!(site.watch(BUILD).await.rest().await, b"operator");
+}
+
+#[tokio::test]
+async fn a_mended_overlay_is_seen_though_it_was_never_in_force() {
+    let executor = Executor::new().await;
+    let mut site = Site::with_executor(executor.port());
+    let relay = site.start().await;
+    fs::create_dir(site.path("policies.d")).expect("a folder");
+    site.write("policies.d/50-site.yaml", "defaul: zuul\n");
+    site.more = "policy: {overlays: policies.d}\n".to_owned();
+    site.configure();
+    let line = relay.until_logged("reload refused").await;
+    assert!(line.contains("50-site.yaml:1: defaul: unknown key"), "{line}");
+    site.write("policies.d/50-site.yaml", "default: zuul\n");
+    relay.until_logged("generation=2").await;
+}
+
+#[tokio::test]
 async fn a_thousand_reloads_of_a_policy_leave_memory_flat_and_streams_alone() {
     let executor = Executor::new().await;
     let site = Site::with_executor(executor.port())
