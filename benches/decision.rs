@@ -106,7 +106,7 @@ impl Bench {
         let request = Request {
             query: id.as_str(),
             uuid: Some(id),
-            build: build.as_deref(),
+            build: build.as_ref(),
             snapshot: &self.registry.snapshot(),
             listener: "finger",
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
