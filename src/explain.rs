@@ -56,7 +56,7 @@ async fn explain(generation: &Generation, registry: &Registry, uuid: BuildId) ->
     let decision = generation.policy.explain(&Request {
         query: uuid.as_str(),
         uuid: Some(&uuid),
-        build: build.as_deref(),
+        build: build.as_ref(),
         snapshot: &snapshot,
         listener: generation.settings.listeners.first().map_or("", |listener| listener.name.as_str()),
         peer: IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -17,6 +17,7 @@ mod description;
 mod engine;
 mod facts;
 mod failure;
+mod kept;
 mod library;
 mod limits;
 mod program;
@@ -69,7 +70,7 @@ pub struct Request<'a> {
     /// The build it names, known or not.
     pub uuid: Option<&'a BuildId>,
     /// What is known of that build; `None` if it is unknown.
-    pub build: Option<&'a Build>,
+    pub build: Option<&'a Arc<Build>>,
     /// What the registry knew when the request came.
     pub snapshot: &'a Snapshot,
     /// The name of the listener that took it.
@@ -79,7 +80,7 @@ pub struct Request<'a> {
     /// The server name (SNI) the viewer asked for.
     pub server_name: Option<&'a str>,
     /// Who the viewer proved to be.
-    pub identity: Option<&'a Identity>,
+    pub identity: Option<&'a Arc<Identity>>,
     /// Orders gateways that are equally good. A fresh random number a request spreads load; a kept one replays.
     pub seed: u64,
 }

@@ -128,12 +128,12 @@ impl Asked<'_> {
         let request = Request {
             query: &self.query.line,
             uuid: self.query.build.as_ref(),
-            build: build.as_deref(),
+            build: build.as_ref(),
             snapshot: &self.shared.registry.snapshot(),
             listener: &viewer.listener,
             peer: viewer.peer.ip(),
             server_name: viewer.server_name.as_deref(),
-            identity: viewer.identity.as_deref(),
+            identity: viewer.identity.as_ref(),
             seed: self.seed,
         };
         self.deciding.generation.policy.route(&request).map_err(|failure| Fault::Policy(failure.to_string()))

@@ -53,8 +53,8 @@ pub(super) fn read(value: &Value) -> Result<Made, Complaint> {
 }
 
 fn read_one(value: &Value) -> Option<Made> {
-    let made = value.as_userdata()?.borrow::<Fact<Made>>().ok()?;
-    Some(Made { route: made.0.route.clone(), line: made.0.line })
+    let copy = |made: &Fact<Made>| Made { route: made.0.route.clone(), line: made.0.line };
+    value.as_userdata()?.borrow_scoped(copy).ok()
 }
 
 fn read_list(list: &Table) -> Result<Made, Complaint> {

@@ -1,7 +1,9 @@
 //! One Luau machine with one policy in it, on one thread. Started from a program, it decides until a limit stops it;
 //! after that it must not be asked again.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::thread::{self, ThreadId};
 
 use bytesize::ByteSize;
 use mlua::{Function, Lua, LuaOptions, Table, Value};
@@ -11,6 +13,7 @@ use super::call::Call;
 use super::description::{Hook, Type, parameter};
 use super::facts::{Described as _, Fact, RequestFacts, quote};
 use super::failure::{Complaint, ScriptName};
+use super::kept::Kept;
 use super::limits::Stopwatch;
 use super::program::Program;
 use super::relay::RELAY;
@@ -32,6 +35,8 @@ pub(super) const HOOKS: [Hook; 1] = [Hook {
 pub(super) struct Engine {
     route: Function,
     watch: Arc<Stopwatch>,
+    /// Where it decided last. A thread that ends leaves its engine to another one.
+    thread: Cell<ThreadId>,
     /// Its name and limits, for messages.
     chunk: String,
     memory_limit: usize,
@@ -56,19 +61,35 @@ impl Engine {
         let outcome = program.chunk(&lua).into_function().and_then(|chunk| chunk.call::<Value>(()));
         let outcome = outcome.map_err(|error| judge(&error, &program.chunk, program.memory_limit));
         let route = policy_table(&watch.stop(outcome)?)?;
-        Ok(Self { route, watch, chunk: program.chunk.clone(), memory_limit: program.memory_limit, lua })
+        let thread = Cell::new(thread::current().id());
+        Ok(Self { route, watch, thread, chunk: program.chunk.clone(), memory_limit: program.memory_limit, lua })
     }
 
     /// Decides one request; also says at which line the route was made, if `explaining`.
     pub(super) fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<(Route, Option<usize>), Complaint> {
-        self.lua.set_app_data(Call::deciding(request, explaining));
-        self.watch.start();
+        self.set_call(Call::deciding(request, explaining));
+        self.start_watch();
         let outcome = self.route.call::<Value>(Fact(RequestFacts::new(request)));
-        self.lua.set_app_data(Call::default());
+        self.set_call(Call::default());
         let outcome = outcome.map_err(|error| judge(&error, &self.chunk, self.memory_limit));
         match answer::read(&self.watch.stop(outcome)?) {
             Ok(made) => Ok((made.route, made.line)),
             Err(complaint) => Err(Complaint { line: self.route.info().line_defined, ..complaint }),
+        }
+    }
+
+    fn start_watch(&self) {
+        let here = thread::current().id();
+        if self.thread.replace(here) != here {
+            self.watch.leave_thread();
+        }
+        self.watch.start();
+    }
+
+    /// Puts `call` where the last one was.
+    fn set_call(&self, call: Call) {
+        if let Some(mut place) = self.lua.app_data_mut::<Call>() {
+            *place = call;
         }
     }
 
@@ -87,6 +108,7 @@ impl Empty {
     fn new(program: &Program) -> mlua::Result<Self> {
         let lua = Lua::new_with(library::parts(), LuaOptions::default())?;
         lua.set_app_data(program.place.clone());
+        lua.set_app_data(Kept::default());
         library::furnish(&lua, description::table(&lua, &RELAY)?)?;
         library::seal(&lua)?;
         lua.set_app_data(Call::loading());

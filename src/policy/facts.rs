@@ -3,14 +3,17 @@
 //!
 //! Fields are converted when they are read, so that a fact costs only what a script looks at.
 
+use std::cell::OnceCell;
+use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use mlua::{Lua, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
+use mlua::{Lua, LuaString, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
 
 use super::answer::Made;
 use super::description::{self, Class, Kind, Name, Type};
 use super::failure::{Complaint, beginning, printable};
+use super::kept::Kept;
 use super::{FailureKind, Request, spelling};
 use crate::names::{BuildId, Zone};
 use crate::registry::{Build, Gateway, Worker};
@@ -72,11 +75,11 @@ impl RequestFacts {
         Self {
             query: request.query.to_owned(),
             uuid: request.uuid.cloned(),
-            build: request.build.cloned().map(Arc::new),
+            build: request.build.cloned(),
             listener: request.listener.to_owned(),
             peer: request.peer,
             server_name: request.server_name.map(str::to_owned),
-            identity: request.identity.cloned().map(Arc::new),
+            identity: request.identity.cloned(),
         }
     }
 }
@@ -210,7 +213,8 @@ impl<T: Described> UserData for Fact<T> {
     }
 
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_meta_method(MetaMethod::Index, |lua, fact, key: Value| match named(T::FIELDS, &key) {
+        let names = Names::default();
+        methods.add_meta_method(MetaMethod::Index, move |lua, fact, key: Value| match names.find(lua, &key)? {
             Some(field) => (field.read)(lua, &fact.0),
             None => Err(unknown_key(lua, T::NAME, &key, T::FIELDS.iter().map(|field| field.name.name))),
         });
@@ -222,9 +226,41 @@ impl<T: Described> UserData for Fact<T> {
     }
 }
 
-fn named<T>(fields: &'static [Field<T>], key: &Value) -> Option<&'static Field<T>> {
-    let key = key.as_string()?;
-    fields.iter().find(|field| *key == field.name.name)
+/// The names of a type's fields as one engine knows them. Luau keeps each string once, so that equal strings have
+/// equal addresses for as long as they live: no text is compared, and none copied.
+struct Names<T> {
+    known: OnceCell<Vec<(LuaString, usize)>>,
+    of: PhantomData<fn(T)>,
+}
+
+impl<T> Default for Names<T> {
+    fn default() -> Self {
+        Self { known: OnceCell::new(), of: PhantomData }
+    }
+}
+
+impl<T: Described> Names<T> {
+    fn find(&self, lua: &Lua, key: &Value) -> mlua::Result<Option<&'static Field<T>>> {
+        let Some(key) = key.as_string() else { return Ok(None) };
+        let known = match self.known.get() {
+            Some(known) => known,
+            None => {
+                let known = Self::intern(lua)?;
+                self.known.get_or_init(|| known)
+            }
+        };
+        let address = key.to_pointer().addr();
+        Ok(T::FIELDS.iter().zip(known).find(|(_, (_, name))| *name == address).map(|(field, _)| field))
+    }
+
+    fn intern(lua: &Lua) -> mlua::Result<Vec<(LuaString, usize)>> {
+        let intern = |field: &Field<T>| {
+            let name = lua.create_string(field.name.name)?;
+            let address = name.to_pointer().addr();
+            Ok((name, address))
+        };
+        T::FIELDS.iter().map(intern).collect()
+    }
 }
 
 /// The error of reading what `owner` does not have.
@@ -262,7 +298,11 @@ pub(super) fn fact<T: Described + Clone>(lua: &Lua, value: Option<&T>) -> mlua::
 
 /// `name` as Lua sees it; nil outside of every zone.
 pub(super) fn zone(lua: &Lua, name: Option<&Zone>) -> mlua::Result<Value> {
-    optional(lua, name.map(Zone::as_str))
+    let Some(name) = name else { return Ok(Value::Nil) };
+    match lua.app_data_mut::<Kept>() {
+        Some(mut kept) => kept.name(lua, name).map(Value::String),
+        None => text(lua, name.as_str()),
+    }
 }
 
 /// `value` as Lua sees it.

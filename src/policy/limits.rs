@@ -10,18 +10,28 @@ use rustix::time::{ClockId, clock_gettime};
 use super::FailureKind;
 use super::failure::{self, Complaint};
 
+/// How old a reading of the thread's clock may be when a call begins. By so much a call may pass its limit.
+const FRESH: Duration = Duration::from_millis(1);
+
+/// No reading is from then: nothing is younger.
+const NEVER: u64 = u64::MAX;
+
 /// Times one engine, call by call. All its methods belong to the engine's thread.
 ///
 /// A busy machine must not turn good decisions into failures, so only time that the thread really ran counts. Its
 /// own clock costs a system call, and the wall clock none: the wall clock says when the limit can be gone at the
-/// earliest, and only then is the thread's clock asked.
+/// earliest, and only then is the thread's clock asked. When a call begins, a reading of the thread's clock that is
+/// less than [`FRESH`] old is enough: in so much time the thread ran no longer than the wall clock.
 #[derive(Debug)]
 pub(super) struct Stopwatch {
     limit: Duration,
     origin: Instant,
+    /// A reading of the thread's clock, and when it was taken, in nanoseconds since `origin`.
+    read: AtomicU64,
+    read_at: AtomicU64,
     /// When to look again, in nanoseconds since `origin`.
     next_look: AtomicU64,
-    /// The thread's clock when the call began, in nanoseconds.
+    /// The latest that the thread's clock can have shown when the call began, in nanoseconds.
     began: AtomicU64,
     expired: AtomicBool,
 }
@@ -31,6 +41,8 @@ impl Stopwatch {
         Arc::new(Self {
             limit,
             origin: Instant::now(),
+            read: AtomicU64::new(0),
+            read_at: AtomicU64::new(NEVER),
             next_look: AtomicU64::new(0),
             began: AtomicU64::new(0),
             expired: AtomicBool::new(false),
@@ -39,9 +51,27 @@ impl Stopwatch {
 
     /// Begins a new call.
     pub(super) fn start(&self) {
-        self.next_look.store(self.now() + nanos(self.limit), Ordering::Relaxed);
-        self.began.store(thread_time(), Ordering::Relaxed);
+        let now = self.now();
+        self.next_look.store(now + nanos(self.limit), Ordering::Relaxed);
+        self.began.store(self.latest_thread_time(now), Ordering::Relaxed);
         self.expired.store(false, Ordering::Relaxed);
+    }
+
+    /// Forgets what belongs to the thread: the next call may begin on another one.
+    pub(super) fn leave_thread(&self) {
+        self.read_at.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// The thread's clock at `now`, or up to [`FRESH`] later: a call may run so much longer, and never shorter.
+    fn latest_thread_time(&self, now: u64) -> u64 {
+        let age = now.checked_sub(self.read_at.load(Ordering::Relaxed));
+        if let Some(age) = age.filter(|age| *age < nanos(FRESH)) {
+            return self.read.load(Ordering::Relaxed) + age;
+        }
+        let read = thread_time();
+        self.read.store(read, Ordering::Relaxed);
+        self.read_at.store(now, Ordering::Relaxed);
+        read
     }
 
     /// Ends a call that came to `outcome`, and says so if it ran too long: whatever it came to then is an accident.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use mlua::{Lua, Value};
+use mlua::{Lua, LuaString, Table, UserDataRef, Value};
 
 use super::answer::{Made, refusal, targets};
 use super::call;
 use super::description::{Arguments, Constant, Function, Namespace, Phases, Type, name, parameter};
 use super::facts::{self, Described, Fact};
 use super::failure::{self, Complaint};
+use super::kept::Kept;
 use super::{FailureKind, Place};
 use crate::registry::{Gateway, Worker};
 use crate::route::{Route, Target};
@@ -92,13 +93,13 @@ pub(super) const RELAY: Namespace = Namespace {
 /// The gateways registered for a zone. Those without a port are listed as well: whether a zone has gateways is one
 /// question, whether they can be dialled another.
 fn gateways(lua: &Lua, zone: &Value) -> mlua::Result<Value> {
-    let zone = zone.as_string().map(|zone| zone.to_string_lossy()).unwrap_or_default();
+    let Some(zone) = zone.as_string().map(LuaString::as_bytes) else { return Ok(Value::Nil) };
     let (components, seed) = call::components(lua);
-    let serves = |gateway: &&Arc<Gateway>| gateway.zone.as_ref().is_some_and(|own| own.as_str() == zone);
-    let mut gateways: Vec<_> = components.gateways.iter().filter(serves).collect();
-    gateways.sort_by_cached_key(|gateway| (gateway.state, rank(seed, &gateway.id)));
-    let list = gateways.into_iter().map(|gateway| Fact(Arc::clone(gateway)));
-    lua.create_sequence_from(list).map(Value::Table)
+    let Some(mut kept) = lua.app_data_mut::<Kept>() else { return Ok(Value::Nil) };
+    let listed = kept.gateways(lua, &components, &zone)?.iter();
+    let mut ranked: Vec<_> = listed.map(|it| (it.gateway.state, rank(seed, &it.gateway.id), &it.value)).collect();
+    ranked.sort_by_key(|(state, rank, _)| (*state, *rank));
+    lua.create_sequence_from(ranked.into_iter().map(|(_, _, value)| value)).map(Value::Table)
 }
 
 /// A number that any two ids and any two seeds scatter differently, and that no release may change: replays depend on
@@ -140,7 +141,11 @@ fn via(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
 fn gateway_list(value: &Value) -> Vec<Arc<Gateway>> {
     let Value::Table(list) = value else { return borrow(value).into_iter().collect() };
     let length = list.raw_len().min(MAX_LISTED);
-    (1..=length).filter_map(|position| borrow(&list.raw_get::<Value>(position).ok()?)).collect()
+    (1..=length).filter_map(|position| listed(list, position)).collect()
+}
+
+fn listed(list: &Table, position: usize) -> Option<Arc<Gateway>> {
+    list.raw_get::<UserDataRef<Fact<Arc<Gateway>>>>(position).ok().map(|fact| Arc::clone(&fact.0))
 }
 
 fn refuse(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
@@ -161,5 +166,5 @@ fn bad(lua: &Lua, problem: &str) -> mlua::Error {
 }
 
 fn borrow<T: Described + Clone>(value: &Value) -> Option<T> {
-    value.as_userdata()?.borrow::<Fact<T>>().ok().map(|fact| fact.0.clone())
+    value.as_userdata()?.borrow_scoped(|fact: &Fact<T>| fact.0.clone()).ok()
 }

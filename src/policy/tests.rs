@@ -22,8 +22,8 @@ pub(super) const UUID: &str = "0123456789abcdef0123456789abcdef";
 pub(super) struct World {
     pub(super) query: Query,
     pub(super) snapshot: Snapshot,
-    pub(super) build: Option<Build>,
-    pub(super) identity: Option<Identity>,
+    pub(super) build: Option<Arc<Build>>,
+    pub(super) identity: Option<Arc<Identity>>,
     pub(super) seed: u64,
 }
 
@@ -31,7 +31,7 @@ impl World {
     /// One build, which runs on `executor1:7900` in `zone`; no gateways.
     pub(super) fn running_in(zone: Option<&str>) -> Self {
         let worker = Worker { hostname: host("executor1"), log_port: Some(7900), zone: zone.map(in_zone) };
-        Self { build: Some(build(Some(worker))), ..Self::without_build() }
+        Self { build: Some(Arc::new(build(Some(worker)))), ..Self::without_build() }
     }
 
     pub(super) fn without_build() -> Self {

@@ -10,13 +10,24 @@ use crate::policy::failure::Complaint;
 
 /// The arguments of one call, each of which is what its parameter says.
 #[derive(Debug)]
-pub(in crate::policy) struct Arguments(MultiValue);
+pub(in crate::policy) struct Arguments {
+    first: Value,
+    /// Apart, because a list takes memory, and most functions take one argument.
+    more: MultiValue,
+}
 
 impl Arguments {
     /// The argument at `position`, counted from 0; nil where none was given.
     pub(in crate::policy) fn at(&self, position: usize) -> &Value {
         const NIL: &Value = &Value::Nil;
-        self.0.get(position).unwrap_or(NIL)
+        match position.checked_sub(1) {
+            None => &self.first,
+            Some(position) => self.more.get(position).unwrap_or(NIL),
+        }
+    }
+
+    fn len(&self) -> usize {
+        if self.first.is_nil() && self.more.is_empty() { 0 } else { 1 + self.more.len() }
     }
 }
 
@@ -27,7 +38,7 @@ pub(in crate::policy) fn table(lua: &Lua, namespace: &'static Namespace) -> mlua
         table.raw_set(constant.name.name, (constant.value)(lua)?)?;
     }
     for function in namespace.functions {
-        let checked = move |lua: &Lua, arguments| function.checked(lua, namespace, Arguments(arguments));
+        let checked = move |lua: &Lua, (first, more)| function.checked(lua, namespace, &Arguments { first, more });
         table.raw_set(function.name, lua.create_function(checked)?)?;
     }
     for inner in namespace.inner {
@@ -61,9 +72,9 @@ impl Namespace {
 }
 
 impl Function {
-    fn checked(&self, lua: &Lua, namespace: &Namespace, arguments: Arguments) -> mlua::Result<Value> {
-        match self.problem(lua, &arguments) {
-            None => (self.call)(lua, &arguments),
+    fn checked(&self, lua: &Lua, namespace: &Namespace, arguments: &Arguments) -> mlua::Result<Value> {
+        match self.problem(lua, arguments) {
+            None => (self.call)(lua, arguments),
             Some(problem) => {
                 let text = format!("{}.{}{problem}", namespace.name, self.name);
                 Err(Complaint::raised(lua, self.blame, &text))
@@ -77,8 +88,8 @@ impl Function {
         if !self.phases.include(phase) {
             return Some(format!(" cannot be called {}", phase.place()));
         }
-        if arguments.0.len() > self.parameters.len() {
-            return Some(self.too_many(arguments.0.len()));
+        if arguments.len() > self.parameters.len() {
+            return Some(self.too_many(arguments.len()));
         }
         self.parameters.iter().enumerate().find_map(|(position, parameter)| {
             let value = arguments.at(position);

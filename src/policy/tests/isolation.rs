@@ -91,7 +91,7 @@ fn relay_and_facts_cannot_be_changed() {
 #[test]
 fn the_names_of_an_identity_cannot_be_changed() {
     let identity = Identity { subject: String::new(), names: vec!["a".to_owned()], fingerprint: String::new() };
-    let world = World { identity: Some(identity), ..World::without_build() };
+    let world = World { identity: Some(Arc::new(identity)), ..World::without_build() };
     let failure = world.ask(&routing("request.identity.names[1] = 'b'")).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Error, "{failure}");
 }
@@ -116,7 +116,7 @@ fn a_kept_request_stays_the_old_one() {
     let policy = load(&text);
     for tenant in ["first", "second"] {
         let mut world = World::running_in(None);
-        world.build.as_mut().unwrap().tenant = Some(tenant.to_owned());
+        world.build = Some(Arc::new(Build { tenant: Some(tenant.to_owned()), ..build(None) }));
         assert_eq!(hosts(&world.ask(&policy).unwrap()), ["refused: first"]);
     }
 }

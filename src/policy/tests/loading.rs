@@ -113,7 +113,7 @@ fn decisions_and_failures_are_counted() {
         .unwrap();
     let settings = settings::Policy { file: Some(file), ..settings::Policy::default() };
     let policy = Policy::load(&settings, here(), metrics.policy.clone()).unwrap();
-    let broken = World { build: Some(build(None)), ..World::without_build() };
+    let broken = World { build: Some(Arc::new(build(None))), ..World::without_build() };
     assert!(World::running_in(None).ask(&policy).is_ok());
     assert!(World::running_in(None).ask(&policy).is_ok());
     assert!(World::without_build().ask(&policy).is_ok());

@@ -151,11 +151,11 @@ fn a_caught_mistake_is_none() {
 #[test]
 fn the_facts_are_what_the_registry_and_the_viewer_said() {
     let mut world = World::running_in(Some("there")).with(vec![gateway("gw", "there", State::Paused)]);
-    world.identity = Some(Identity {
+    world.identity = Some(Arc::new(Identity {
         subject: "CN=zuul-web".to_owned(),
         names: vec!["web.example".to_owned()],
         fingerprint: "ab".repeat(32),
-    });
+    }));
     for (expression, value) in [
         ("request.query", UUID),
         ("request.uuid", UUID),
@@ -199,7 +199,7 @@ fn facts_that_are_not_there_are_nil() {
     }
     assert_eq!(value_of("request.uuid", &nothing), UUID);
     let bare = Build { zone: None, tenant: None, pipeline: None, state: None, ..build(None) };
-    let bare = World { build: Some(bare), ..nothing };
+    let bare = World { build: Some(Arc::new(bare)), ..nothing };
     for field in ["tenant", "pipeline", "zone", "state", "worker"] {
         assert_eq!(value_of(&format!("request.build.{field}"), &bare), "nil", "{field}");
     }

@@ -11,7 +11,7 @@ fn stops(kind: FailureKind, body: &str) -> Failure {
     let policy = try_load(&script(&text), limits).unwrap_or_else(|error| panic!("{error}"));
     let sane = World::running_in(None);
     let mut mad = World::running_in(None);
-    mad.build.as_mut().unwrap().tenant = Some("mad".to_owned());
+    Arc::make_mut(mad.build.as_mut().unwrap()).tenant = Some("mad".to_owned());
     let failure = mad.ask(&policy).unwrap_err();
     assert_eq!(failure.kind, kind, "{failure}");
     for _ in 0..3 {

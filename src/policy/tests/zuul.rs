@@ -22,7 +22,7 @@ fn an_unknown_build_is_not_found() {
 
 #[test]
 fn a_build_without_a_worker_did_not_start_yet() {
-    let world = World { build: Some(build(None)), ..World::without_build() };
+    let world = World { build: Some(Arc::new(build(None))), ..World::without_build() };
     assert_eq!(answer(&world), Ok(Route::Refuse("Build did not start yet".to_owned())));
 }
 
@@ -97,7 +97,7 @@ fn a_zone_whose_gateways_have_no_port_is_an_internal_error() {
 #[test]
 fn an_executor_without_a_log_port_is_an_internal_error() {
     let mut world = World::running_in(None);
-    world.build = Some(build(Some(Worker { hostname: host("executor1"), log_port: None, zone: None })));
+    world.build = Some(Arc::new(build(Some(Worker { hostname: host("executor1"), log_port: None, zone: None }))));
     let failure = answer(&world).unwrap_err();
     assert_eq!(failure.kind, FailureKind::BadRoute);
     assert!(failure.message.contains("log_port") && failure.message.contains("executor1"), "{failure}");

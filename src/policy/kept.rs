@@ -1,0 +1,79 @@
+//! What an engine keeps from call to call because it costs more to make than to find: the strings of zones' names, and
+//! the values of gateways. Scripts see no difference but in time. Never grows past its bounds, and never keeps a
+//! registry's old components alive.
+
+use std::collections::HashMap;
+use std::ptr;
+use std::sync::{Arc, Weak};
+
+use mlua::{AnyUserData, Lua, LuaString};
+
+use super::facts::Fact;
+use crate::names::{Hostname, Zone};
+use crate::registry::{Components, Gateway};
+
+/// Zones whose names or gateways are kept: a script may ask for any text.
+const MAX_ZONES: usize = 256;
+
+/// The things kept, which live in the engine.
+#[derive(Default)]
+pub(super) struct Kept {
+    names: HashMap<Zone, LuaString>,
+    /// What `gateways` were made from. Weak, so that an engine at rest holds nothing of the registry; while it is
+    /// held, no other components can have their address.
+    components: Weak<Components>,
+    gateways: HashMap<Box<[u8]>, Vec<Listed>>,
+}
+
+/// A gateway, and what scripts see of it.
+pub(super) struct Listed {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) value: AnyUserData,
+}
+
+impl Kept {
+    /// The name of `zone` as Lua sees it.
+    pub(super) fn name(&mut self, lua: &Lua, zone: &Zone) -> mlua::Result<LuaString> {
+        if let Some(name) = self.names.get(zone) {
+            return Ok(name.clone());
+        }
+        if self.names.len() >= MAX_ZONES {
+            self.names.clear();
+        }
+        let name = lua.create_string(zone.as_str())?;
+        self.names.insert(zone.clone(), name.clone());
+        Ok(name)
+    }
+
+    /// The gateways that `components` have for `zone`.
+    pub(super) fn gateways(&mut self, lua: &Lua, components: &Arc<Components>, zone: &[u8]) -> mlua::Result<&[Listed]> {
+        if !ptr::eq(self.components.as_ptr(), Arc::as_ptr(components)) {
+            self.components = Arc::downgrade(components);
+            self.gateways.clear();
+        }
+        if !self.gateways.contains_key(zone) {
+            if self.gateways.len() >= MAX_ZONES {
+                self.gateways.clear();
+            }
+            self.gateways.insert(zone.into(), list(lua, components, zone)?);
+        }
+        Ok(self.gateways.get(zone).map_or(&[], Vec::as_slice))
+    }
+}
+
+fn list(lua: &Lua, components: &Components, zone: &[u8]) -> mlua::Result<Vec<Listed>> {
+    let serves = |gateway: &&Arc<Gateway>| gateway.zone.as_ref().is_some_and(|own| own.as_str().as_bytes() == zone);
+    let listed = |gateway: &Arc<Gateway>| {
+        let gateway = Arc::new(apart(gateway));
+        let value = lua.create_userdata(Fact(Arc::clone(&gateway)))?;
+        Ok(Listed { gateway, value })
+    };
+    components.gateways.iter().filter(serves).map(listed).collect()
+}
+
+/// A copy that shares no counter of references with the registry's, nor with another engine's: every target holds
+/// some of these, and threads that count in one place wait for each other.
+fn apart(gateway: &Gateway) -> Gateway {
+    let hostname = Hostname::parse(gateway.hostname.as_str()).unwrap_or_else(|| gateway.hostname.clone());
+    Gateway { id: (*gateway.id).into(), hostname, ..gateway.clone() }
+}
