@@ -18,6 +18,7 @@ mod failure;
 mod library;
 mod limits;
 mod program;
+mod rank;
 mod relay;
 mod spelling;
 #[cfg(test)]

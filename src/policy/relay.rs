@@ -8,6 +8,7 @@ use mlua::{Lua, MultiValue, Table, Value};
 use super::answer::{Made, refusal, targets};
 use super::facts::{self, Fact, quote};
 use super::failure::{self, Complaint};
+use super::rank::rank;
 use super::{FailureKind, Place, Request};
 use crate::registry::{Components, Gateway, Worker};
 use crate::route::Target;
@@ -149,7 +150,7 @@ fn gateways(lua: &Lua, zone: &Value) -> mlua::Result<Option<Value>> {
     };
     let serves = |gateway: &&Arc<Gateway>| gateway.zone.as_ref().is_some_and(|own| own.as_str() == zone);
     let mut gateways: Vec<_> = components.gateways.iter().filter(serves).collect();
-    gateways.sort_by_cached_key(|gateway| (gateway.state, rank(seed, &gateway.id)));
+    gateways.sort_by_cached_key(|gateway| (gateway.state, rank(seed, gateway.id.as_bytes())));
     let list = gateways.into_iter().map(|gateway| Fact(Arc::clone(gateway)));
     lua.create_sequence_from(list).map(|list| Some(Value::Table(list)))
 }
@@ -157,17 +158,6 @@ fn gateways(lua: &Lua, zone: &Value) -> mlua::Result<Option<Value>> {
 fn outside(lua: &Lua) -> mlua::Error {
     let text = "relay.gateways can be asked only while a request is decided, inside of policy.route";
     Complaint::raised(lua, FailureKind::Error, text)
-}
-
-/// A number that any two ids and any two seeds scatter differently, and that no release may change: replays depend on
-/// it. FNV-1a, then the finalizer of splitmix64, because FNV alone hardly scatters ids that differ at their end.
-fn rank(seed: u64, id: &str) -> u64 {
-    let mixed = id
-        .bytes()
-        .fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 fn direct(lua: &Lua, worker: &Value) -> mlua::Result<Option<Value>> {
