@@ -12,6 +12,7 @@
 
 mod answer;
 mod counters;
+mod depth;
 mod engine;
 mod facts;
 mod failure;

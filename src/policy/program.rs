@@ -17,6 +17,9 @@ const DEFAULT: &str = include_str!("../../scripts/default.lua");
 /// Longest script, in bytes. Luau compiles without a limit of its own.
 const MAX_TEXT: u64 = 1 << 20;
 
+/// Deepest nesting of a script's calls.
+const RECURSION_LIMIT: usize = 200;
+
 /// Longest name in Lua's messages, in characters; Luau cuts its own at 255 bytes.
 const MAX_CHUNK_NAME: usize = 60;
 
@@ -29,6 +32,8 @@ pub(super) struct Program {
     pub(super) place: Place,
     pub(super) time_limit: Duration,
     pub(super) memory_limit: usize,
+    /// Deepest nesting of calls; see [`Depth`](super::depth::Depth).
+    pub(super) recursion_limit: usize,
     text: String,
     /// Made from `text` by the compiler below and by nothing else: Luau trusts bytecode blindly.
     bytecode: Vec<u8>,
@@ -46,6 +51,7 @@ impl Program {
             place,
             time_limit: settings.time_limit,
             memory_limit: settings.memory_limit,
+            recursion_limit: RECURSION_LIMIT,
             text,
             bytecode: Vec::new(),
         };
