@@ -142,7 +142,7 @@ pub struct Registry {
 pub struct Policy {
     /// Decisions made: `routed`, `refused`, `failed`.
     pub decisions: Family<ByReason, Counter>,
-    /// Decisions that failed: `time`, `memory`, `error`, `bad_route`.
+    /// Decisions that failed: `time`, `memory`, `recursion`, `error`, `bad_route`.
     pub failures: Family<ByReason, Counter>,
     /// What policies keep.
     pub shared: SharedTable,

@@ -13,6 +13,7 @@
 mod answer;
 mod call;
 mod counters;
+mod depth;
 mod description;
 mod engine;
 mod facts;
@@ -21,6 +22,7 @@ mod kept;
 mod library;
 mod limits;
 mod program;
+mod rank;
 pub mod reference;
 mod relay;
 pub mod shared;

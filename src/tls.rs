@@ -15,6 +15,7 @@
 
 mod certificate;
 mod client;
+pub mod digest;
 mod handshake;
 mod host;
 mod identity;

@@ -141,7 +141,7 @@ impl<'a> Trial<'a> {
         found.changes.extend(changes.into_iter().map(change));
     }
 
-    fn decide(&self, policy: &Policy, build: &Build) -> Result<Route, Failure> {
+    fn decide(&self, policy: &Policy, build: &Arc<Build>) -> Result<Route, Failure> {
         policy.route(&Request {
             query: build.uuid.as_str(),
             uuid: Some(&build.uuid),

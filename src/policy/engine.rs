@@ -10,6 +10,7 @@ use mlua::{Function, Lua, LuaOptions, Table, Value};
 
 use super::answer::Made;
 use super::call::Call;
+use super::depth::Depth;
 use super::description::{Hook, Type, parameter};
 use super::facts::{Described as _, Fact, RequestFacts, quote};
 use super::failure::{Complaint, ScriptName};
@@ -37,6 +38,7 @@ pub(super) struct Engine {
     watch: Arc<Stopwatch>,
     /// Where it decided last. A thread that ends leaves its engine to another one.
     thread: Cell<ThreadId>,
+    depth: Arc<Depth>,
     /// Its name and limits, for messages.
     chunk: String,
     memory_limit: usize,
@@ -46,6 +48,7 @@ pub(super) struct Engine {
 /// The parts of an engine before a policy is in it.
 struct Empty {
     watch: Arc<Stopwatch>,
+    depth: Arc<Depth>,
     lua: Lua,
 }
 
@@ -53,26 +56,27 @@ impl Engine {
     /// Runs the program's script under the limits of a decision, and takes the policy that it returns.
     pub(super) fn start(program: &Program) -> Result<Self, Complaint> {
         let empty = Empty::new(program).map_err(|error| Complaint::from_lua(&error, &program.chunk))?;
-        let Empty { watch, lua } = empty;
+        let Empty { watch, depth, lua } = empty;
         let used = lua.used_memory();
         if used > program.memory_limit {
             return Err(Complaint::new(FailureKind::Memory, None, &too_little(used, program.memory_limit)));
         }
         let outcome = program.chunk(&lua).into_function().and_then(|chunk| chunk.call::<Value>(()));
         let outcome = outcome.map_err(|error| judge(&error, &program.chunk, program.memory_limit));
-        let route = policy_table(&watch.stop(outcome)?)?;
+        let route = policy_table(&watch.stop(depth.stop(outcome))?)?;
         let thread = Cell::new(thread::current().id());
-        Ok(Self { route, watch, thread, chunk: program.chunk.clone(), memory_limit: program.memory_limit, lua })
+        Ok(Self { route, watch, depth, thread, chunk: program.chunk.clone(), memory_limit: program.memory_limit, lua })
     }
 
     /// Decides one request; also says at which line the route was made, if `explaining`.
     pub(super) fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<(Route, Option<usize>), Complaint> {
         self.set_call(Call::deciding(request, explaining));
         self.start_watch();
+        self.depth.start();
         let outcome = self.route.call::<Value>(Fact(RequestFacts::new(request)));
         self.set_call(Call::default());
         let outcome = outcome.map_err(|error| judge(&error, &self.chunk, self.memory_limit));
-        match answer::read(&self.watch.stop(outcome)?) {
+        match answer::read(&self.watch.stop(self.depth.stop(outcome))?) {
             Ok(made) => Ok((made.route, made.line)),
             Err(complaint) => Err(Complaint { line: self.route.info().line_defined, ..complaint }),
         }
@@ -115,9 +119,10 @@ impl Empty {
         lua.set_app_data(ScriptName(program.chunk.clone()));
         let watch = Stopwatch::new(program.time_limit);
         lua.set_memory_limit(program.memory_limit)?;
+        let depth = Depth::new(program.recursion_limit);
         watch.start();
-        watch.watch(&lua);
-        Ok(Self { watch, lua })
+        watch.watch(&lua, &depth);
+        Ok(Self { watch, depth, lua })
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::iter;
 
 use mlua::Lua;
 use mlua::debug::Debug;
+
+use super::depth;
 
 /// Longest message, in characters: a script chooses its own words.
 const MAX_TEXT: usize = 500;
@@ -47,6 +50,8 @@ pub enum FailureKind {
     Time,
     /// It needed more memory than it may.
     Memory,
+    /// Its calls nested deeper than they may.
+    Recursion,
     /// The script raised an error.
     Error,
     /// What it answered is no route.
@@ -55,13 +60,14 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// All of them, in order.
-    pub const ALL: [Self; 4] = [Self::Time, Self::Memory, Self::Error, Self::BadRoute];
+    pub const ALL: [Self; 5] = [Self::Time, Self::Memory, Self::Recursion, Self::Error, Self::BadRoute];
 
     /// The word in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Time => "time",
             Self::Memory => "memory",
+            Self::Recursion => "recursion",
             Self::Error => "error",
             Self::BadRoute => "bad_route",
         }
@@ -69,7 +75,7 @@ impl FailureKind {
 
     /// Whether the engine stopped the script, rather than the script itself.
     pub fn is_limit(self) -> bool {
-        matches!(self, Self::Time | Self::Memory)
+        matches!(self, Self::Time | Self::Memory | Self::Recursion)
     }
 }
 
@@ -123,8 +129,11 @@ impl Complaint {
             None => (line_in(traceback, chunk), located(head, super::library::CHUNK).map_or(head, |(_, text)| text)),
         };
         // Lua's own words, which is all that is left of a memory error once it crossed a coroutine.
-        let kind = if message == "not enough memory" { FailureKind::Memory } else { FailureKind::Error };
-        Self::new(kind, line, message)
+        match message {
+            "not enough memory" => Self::new(FailureKind::Memory, line, message),
+            "C stack overflow" | "stack overflow" => Self::new(FailureKind::Recursion, line, depth::NESTED),
+            _ => Self::new(FailureKind::Error, line, message),
+        }
     }
 }
 
@@ -157,9 +166,14 @@ pub(super) fn beginning(bytes: &[u8], max: usize) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes.get(..enough).unwrap_or(bytes))
 }
 
+/// Where in `chunk` an error comes from, and its text. Every coroutine and every `error` that an error's text came
+/// through has put its own line before it: the last is where it began.
 fn located<'a>(text: &'a str, chunk: &str) -> Option<(usize, &'a str)> {
-    let (line, message) = text.strip_prefix(chunk)?.strip_prefix(':')?.split_once(": ")?;
-    Some((line.parse().ok()?, message))
+    let outermost = |text: &'a str| {
+        let (line, message) = text.strip_prefix(chunk)?.strip_prefix(':')?.split_once(": ")?;
+        Some((line.parse().ok()?, message))
+    };
+    iter::successors(outermost(text), |(_, message)| outermost(message)).last()
 }
 
 /// The first line of `traceback` that lies in `chunk`.

@@ -8,6 +8,7 @@ use mlua::{Lua, VmState};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::FailureKind;
+use super::depth::Depth;
 use super::failure::{self, Complaint};
 
 /// How old a reading of the thread's clock may be when a call begins. By so much a call may pass its limit.
@@ -90,12 +91,12 @@ impl Stopwatch {
         }
     }
 
-    /// Makes `lua` ask before every loop, call and return, and while it matches patterns.
-    pub(super) fn watch(self: &Arc<Self>, lua: &Lua) {
-        let watch = Arc::clone(self);
+    /// Makes `lua` ask before every loop, call and return, and while it matches patterns; for its `depth` as well.
+    pub(super) fn watch(self: &Arc<Self>, lua: &Lua, depth: &Arc<Depth>) {
+        let (watch, depth) = (Arc::clone(self), Arc::clone(depth));
         lua.set_interrupt(move |lua| match watch.over() {
             true => Err(mlua::Error::external(watch.complaint(failure::line_now(lua)))),
-            false => Ok(VmState::Continue),
+            false => depth.check(lua).map(|()| VmState::Continue),
         });
     }
 

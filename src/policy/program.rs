@@ -24,6 +24,8 @@ pub(super) struct Program {
     pub(super) place: Place,
     pub(super) time_limit: Duration,
     pub(super) memory_limit: usize,
+    /// Deepest nesting of calls; see [`Depth`](super::depth::Depth).
+    pub(super) recursion_limit: usize,
     text: String,
     /// Made from `text` by the compiler below and by nothing else: Luau trusts bytecode blindly.
     bytecode: Vec<u8>,
@@ -47,6 +49,7 @@ impl Program {
             time_limit: settings.time_limit,
             memory_limit: settings.memory_limit,
             text: source.text,
+            recursion_limit: settings.recursion_limit,
             bytecode: Vec::new(),
         };
         program.bytecode = Compiler::new().compile(&program.text).map_err(|error| program.syntax_error(&error))?;

@@ -10,6 +10,7 @@ use super::description::{Arguments, Constant, Function, Namespace, Phases, Type,
 use super::facts::{self, Described, Fact};
 use super::failure::{self, Complaint};
 use super::kept::Kept;
+use super::rank::rank;
 use super::{FailureKind, Place};
 use crate::registry::{Gateway, Worker};
 use crate::route::{Route, Target};
@@ -97,20 +98,10 @@ fn gateways(lua: &Lua, zone: &Value) -> mlua::Result<Value> {
     let (components, seed) = call::components(lua);
     let Some(mut kept) = lua.app_data_mut::<Kept>() else { return Ok(Value::Nil) };
     let listed = kept.gateways(lua, &components, &zone)?.iter();
-    let mut ranked: Vec<_> = listed.map(|it| (it.gateway.state, rank(seed, &it.gateway.id), &it.value)).collect();
+    let mut ranked: Vec<_> =
+        listed.map(|it| (it.gateway.state, rank(seed, it.gateway.id.as_bytes()), &it.value)).collect();
     ranked.sort_by_key(|(state, rank, _)| (*state, *rank));
     lua.create_sequence_from(ranked.into_iter().map(|(_, _, value)| value)).map(Value::Table)
-}
-
-/// A number that any two ids and any two seeds scatter differently, and that no release may change: replays depend on
-/// it. FNV-1a, then the finalizer of splitmix64, because FNV alone hardly scatters ids that differ at their end.
-fn rank(seed: u64, id: &str) -> u64 {
-    let mixed = id
-        .bytes()
-        .fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 fn direct(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {

@@ -2,12 +2,10 @@
 //!
 //! It must never be asked about a certificate that was not verified.
 
-use std::fmt::Write as _;
-
-use aws_lc_rs::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
 
 use super::certificate::{self, Names};
+use super::digest;
 
 /// A peer, as its verified certificate names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,16 +25,7 @@ impl Identity {
         Some(Self {
             subject: certificate::subject(&certificate),
             names: Names::of(&certificate).alternative,
-            fingerprint: fingerprint(der),
+            fingerprint: digest::sha256(der),
         })
     }
-}
-
-fn fingerprint(der: &[u8]) -> String {
-    let mut text = String::new();
-    for byte in digest(&SHA256, der).as_ref() {
-        // Writing to a string cannot fail.
-        let _written = write!(text, "{byte:02x}");
-    }
-    text
 }

@@ -1,0 +1,84 @@
+//! One policy's script, with an engine a thread that asks it. It knows of no other policy.
+
+use std::cell::Cell;
+
+use thread_local::ThreadLocal;
+
+use super::answer::Decision;
+use super::engine::Engine;
+use super::program::{Program, Surroundings};
+use super::sources::Source;
+use super::{Failure, LoadError, Place, Request};
+use crate::config::settings;
+
+/// A compiled script, ready to be asked on any thread.
+pub(super) struct Script {
+    program: Program,
+    /// Empty before its thread's first decision, while it decides, and after a limit was hit.
+    engines: ThreadLocal<Cell<Option<Engine>>>,
+}
+
+/// What a script answered, and where.
+pub(super) struct Answer {
+    pub(super) decision: Decision,
+    /// The script, or the module of it that made the answer.
+    pub(super) file: String,
+    /// Known where it was asked for.
+    pub(super) line: Option<usize>,
+}
+
+impl Script {
+    /// Compiles `source` and runs it once, under the limits of a decision, to see that it is a policy.
+    pub(super) fn load(
+        source: Source,
+        surroundings: &Surroundings,
+        limits: &settings::Policy,
+    ) -> Result<Self, LoadError> {
+        let program = Program::compile(source, surroundings.clone(), limits)?;
+        // Not kept: whoever loads may well do so on a thread that never decides.
+        Engine::start(&program).map_err(|complaint| program.load_error(complaint))?;
+        Ok(Self { program, engines: ThreadLocal::new() })
+    }
+
+    /// The same script for a relay that stands elsewhere.
+    pub(super) fn placed(&self, place: &Place) -> Self {
+        Self { program: self.program.placed(place.clone()), engines: ThreadLocal::new() }
+    }
+
+    pub(super) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// What operators know it by.
+    pub(super) fn title(&self) -> &str {
+        &self.program.title
+    }
+
+    pub(super) fn ask(&self, request: &Request<'_>, explaining: bool) -> Result<Answer, Failure> {
+        let slot = self.engines.get_or_default();
+        let engine = match slot.take() {
+            Some(engine) => engine,
+            None => Engine::start(&self.program).map_err(|complaint| self.program.failure(complaint))?,
+        };
+        let outcome = engine.decide(request, explaining).map_err(|complaint| self.program.failure(complaint));
+        // A limit may strike between any two instructions: what the script left half done goes with its engine.
+        if !outcome.as_ref().is_err_and(|failure| failure.kind.is_limit()) {
+            slot.set(Some(engine));
+        }
+        let made = outcome?;
+        let (file, line) = self.program.locate(made.spot);
+        Ok(Answer { decision: made.decision, file, line })
+    }
+}
+
+#[cfg(test)]
+impl Script {
+    /// Shows this thread's engine.
+    pub(super) fn with_engine<T>(&self, look: impl FnOnce(&Engine) -> T) -> T {
+        let slot = self.engines.get_or_default();
+        let engine = slot.take().unwrap_or_else(|| Engine::start(&self.program).unwrap());
+        let seen = look(&engine);
+        slot.set(Some(engine));
+        seen
+    }
+}
