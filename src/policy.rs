@@ -21,22 +21,22 @@ mod failure;
 mod kept;
 mod library;
 mod limits;
+mod modules;
 mod program;
 mod rank;
 pub mod reference;
 mod relay;
+mod script;
 pub mod shared;
 pub mod sources;
 mod spelling;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-
-use thread_local::ThreadLocal;
 
 use crate::config::settings;
 use crate::metrics;
@@ -45,15 +45,21 @@ use crate::registry::{Build, Snapshot};
 use crate::route::Route;
 use crate::tls::Identity;
 
+use answer::Decision;
 use counters::Counters;
-use engine::Engine;
 pub use failure::{Failure, FailureKind, LoadError};
-use program::Program;
+use modules::Modules;
+use program::Surroundings;
+use script::{Answer, Script};
 pub use shared::SharedTable;
+use sources::Sources;
 
-/// A compiled script, ready to decide on any thread. Clones share it.
+/// Most policies that one request may be handed to.
+const MAX_ASKED: usize = 8;
+
+/// Compiled scripts, ready to decide on any thread. Clones share them.
 #[derive(Clone)]
-pub struct Policy(Arc<Shared>);
+pub struct Policy(Arc<Scripts>);
 
 /// Where the relay stands, as scripts see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,33 +104,57 @@ pub struct Explained {
     pub line: Option<usize>,
 }
 
-struct Shared {
-    program: Program,
+struct Scripts {
+    /// By name. Those that a rule names, and the default, are among them.
+    by_name: BTreeMap<String, Script>,
+    rules: Vec<settings::Rule>,
+    default: String,
     counters: Counters,
-    /// Empty before its thread's first decision, while it decides, and after a limit was hit.
-    engines: ThreadLocal<Cell<Option<Engine>>>,
 }
 
 impl Policy {
-    /// Compiles the script that `settings` names and runs it once, under the limits of a decision, to see that it is
-    /// a policy.
+    /// Compiles the scripts that `settings` names and runs each once, under the limits of a decision, to see that it
+    /// is a policy.
     pub fn load(settings: &settings::Policy, place: Place, metrics: metrics::Policy) -> Result<Self, LoadError> {
-        let program = Program::read(settings, place)?;
-        // Not kept: whoever loads may well do so on a thread that never decides.
-        Engine::start(&program).map_err(|complaint| program.load_error(complaint))?;
-        Ok(Self(Arc::new(Shared { program, counters: Counters::new(&metrics), engines: ThreadLocal::new() })))
+        let Sources { policies, modules, default, .. } = Sources::read(settings)?;
+        let modules = Modules::compile(modules);
+        if settings.file.is_none() {
+            // In a folder of policies nothing is there by chance.
+            modules.all_usable()?;
+        }
+        let names: Vec<String> = policies.keys().cloned().collect();
+        let surroundings = Surroundings {
+            place,
+            modules: modules.into(),
+            names: names.into(),
+            params: settings.params.clone().into(),
+        };
+        let scripts =
+            policies.into_iter().map(|(name, source)| Ok((name, Script::load(source, &surroundings, settings)?)));
+        Ok(Self(Arc::new(Scripts {
+            by_name: scripts.collect::<Result<_, LoadError>>()?,
+            rules: settings.rules.clone(),
+            default,
+            counters: Counters::new(&metrics),
+        })))
     }
 
-    /// The same script for a relay that stands elsewhere, counted in `metrics`.
+    /// The same scripts for a relay that stands elsewhere, counted in `metrics`.
     #[must_use]
-    pub fn placed(&self, place: Place, metrics: &metrics::Policy) -> Self {
-        let program = self.0.program.placed(place);
-        Self(Arc::new(Shared { program, counters: Counters::new(metrics), engines: ThreadLocal::new() }))
+    pub fn placed(&self, place: &Place, metrics: &metrics::Policy) -> Self {
+        let Scripts { by_name, rules, default, .. } = &*self.0;
+        let by_name = by_name.iter().map(|(name, script)| (name.clone(), script.placed(place)));
+        let counters = Counters::new(metrics);
+        Self(Arc::new(Scripts { by_name: by_name.collect(), rules: rules.clone(), default: default.clone(), counters }))
     }
 
-    /// Whether `other` is the same text under the same limits.
+    /// Whether `other` is the same text under the same rules and limits.
     pub fn is(&self, other: &Self) -> bool {
-        self.0.program == other.0.program
+        let (a, b) = (&self.0, &other.0);
+        let scripts = a.by_name.iter().map(|(name, script)| (name, script.program()));
+        a.rules == b.rules
+            && a.default == b.default
+            && scripts.eq(b.by_name.iter().map(|(name, script)| (name, script.program())))
     }
 
     /// Decides. Takes about as long as a function call, and at most the policy's time limit.
@@ -137,13 +167,13 @@ impl Policy {
         self.decide(request, true)
     }
 
-    /// The script's file, or `built-in default`.
+    /// The file of the script that decides where no rule says otherwise, or `built-in default`.
     pub fn name(&self) -> &str {
-        &self.0.program.name
+        self.0.by_name.get(&self.0.default).map_or("", Script::title)
     }
 
     fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Explained, Failure> {
-        let outcome = self.0.ask(request, explaining);
+        let outcome = self.0.decide(request, explaining);
         self.0.counters.count(&outcome);
         outcome
     }
@@ -151,31 +181,59 @@ impl Policy {
 
 #[cfg(test)]
 impl Policy {
-    /// Shows this thread's engine.
-    fn with_engine<T>(&self, look: impl FnOnce(&Engine) -> T) -> T {
-        let slot = self.0.engines.get_or_default();
-        let engine = slot.take().unwrap_or_else(|| Engine::start(&self.0.program).unwrap());
-        let seen = look(&engine);
-        slot.set(Some(engine));
-        seen
+    /// Shows this thread's engine of the default policy.
+    fn with_engine<T>(&self, look: impl FnOnce(&engine::Engine) -> T) -> T {
+        self.0.by_name[&self.0.default].with_engine(look)
     }
 }
 
-impl Shared {
-    fn ask(&self, request: &Request<'_>, explaining: bool) -> Result<Explained, Failure> {
-        let slot = self.engines.get_or_default();
-        let engine = match slot.take() {
-            Some(engine) => engine,
-            None => Engine::start(&self.program).map_err(|complaint| self.program.failure(complaint))?,
-        };
-        let outcome = engine.decide(request, explaining).map_err(|complaint| self.program.failure(complaint));
-        // A limit may strike between any two instructions: what the script left half done goes with its engine.
-        if !outcome.as_ref().is_err_and(|failure| failure.kind.is_limit()) {
-            slot.set(Some(engine));
+impl Scripts {
+    /// Asks the policy that the rules choose, and whomever it hands over to.
+    fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Explained, Failure> {
+        let mut asked: Vec<&str> = Vec::new();
+        let mut name = self.choose(request);
+        loop {
+            let Some((name_of, script)) = self.by_name.get_key_value(name) else {
+                return Err(unknown(name, &asked));
+            };
+            asked.push(name_of);
+            let Answer { decision, file, line } = script.ask(request, explaining)?;
+            let next = match decision {
+                Decision::Route(route) => return Ok(Explained { route, file, line }),
+                Decision::HandOver(next) => next,
+            };
+            if asked.contains(&next.as_str()) || asked.len() >= MAX_ASKED {
+                return Err(circle(&asked, &next, Answer { decision: Decision::HandOver(next.clone()), file, line }));
+            }
+            // Borrowed from the map and not from the answer, which ends with this round.
+            name = self
+                .by_name
+                .get_key_value(&next)
+                .map(|(name, _)| name.as_str())
+                .ok_or_else(|| unknown(&next, &asked))?;
         }
-        let (route, line) = outcome?;
-        Ok(Explained { route, file: self.program.name.clone(), line })
     }
+
+    fn choose(&self, request: &Request<'_>) -> &str {
+        let build = request.build;
+        let zone = build.and_then(|build| build.worker.as_ref()).and_then(|worker| worker.zone.as_ref());
+        let tenant = build.and_then(|build| build.tenant.as_deref());
+        let rule = self.rules.iter().find(|rule| rule.matches(request.listener, zone, tenant));
+        rule.map_or(&self.default, |rule| &rule.policy)
+    }
+}
+
+/// A name that no policy has, which loading and `relay.hand_over` make sure of.
+fn unknown(name: &str, asked: &[&str]) -> Failure {
+    let file = asked.last().map_or(name, |last| last).to_owned();
+    Failure { kind: FailureKind::Error, file, line: None, message: format!("there is no policy \"{name}\"") }
+}
+
+fn circle(asked: &[&str], next: &str, answer: Answer) -> Failure {
+    let way = asked.join(" to ");
+    let message =
+        format!("the policies handed over from {way} to {next}; a request may see {MAX_ASKED} policies, each once");
+    Failure { kind: FailureKind::BadRoute, file: answer.file, line: answer.line, message }
 }
 
 impl fmt::Debug for Policy {

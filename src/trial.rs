@@ -123,7 +123,7 @@ impl<'a> Trial<'a> {
         let place = Place { zone: zone.cloned(), hostname: self.hostname.clone() };
         // Counted apart: nobody asked for these decisions.
         let [active, candidate] =
-            [self.active, self.candidate].map(|policy| policy.placed(place.clone(), &metrics::Policy::default()));
+            [self.active, self.candidate].map(|policy| policy.placed(&place, &metrics::Policy::default()));
         let mut changes: BTreeMap<Alike, (usize, BuildId)> = BTreeMap::new();
         let mut failures = found.count(Kind::Failed);
         for (index, build) in builds.iter().enumerate() {

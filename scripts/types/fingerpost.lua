@@ -49,6 +49,7 @@
 ---What this relay knows, and the makers of routes.
 ---@class relaylib
 ---@field zone string? The zone that this relay serves; nil if it serves none.
+---@field params table<string, any> The params of the configuration: text, numbers, booleans, lists and maps by name; read-only.
 ---@field hostname string The name that this relay is registered under.
 relay = {}
 
@@ -71,3 +72,8 @@ function relay.via(gateways) end
 ---@param text string the text that the viewer gets
 ---@return Route
 function relay.refuse(text) end
+
+---Lets another policy of the folder decide this request, as if it had been asked first.
+---@param policy string the name of a policy
+---@return Route
+function relay.hand_over(policy) end

@@ -4,7 +4,7 @@ use mlua::{Table, Value};
 
 use super::FailureKind;
 use super::facts::{Described, Fact, Field, quote};
-use super::failure::Complaint;
+use super::failure::{Complaint, Spot};
 use crate::route::{Route, Target};
 
 /// Longest refusal, in bytes.
@@ -13,12 +13,22 @@ const MAX_REFUSAL: usize = 1024;
 /// Most targets of one route; what comes after the best of them is not worth the viewer's wait.
 const MAX_TARGETS: usize = 64;
 
-const MAKERS: &str = "a route is made by relay.direct(worker), relay.via(gateways) or relay.refuse(text)";
+const MAKERS: &str =
+    "a route is made by relay.direct(worker), relay.via(gateways), relay.refuse(text) or relay.hand_over(policy)";
 
-/// A route with the line that made it, where that was asked for. Scripts can only hand it on.
+/// What a script can decide.
+#[derive(Debug, Clone)]
+pub(super) enum Decision {
+    Route(Route),
+    /// The policy of this name decides.
+    HandOver(String),
+}
+
+/// A decision with the line that made it, where that was asked for. Scripts can only hand it on.
+#[derive(Debug, Clone)]
 pub(super) struct Made {
-    pub(super) route: Route,
-    pub(super) line: Option<usize>,
+    pub(super) decision: Decision,
+    pub(super) spot: Option<Spot>,
 }
 
 impl Described for Made {
@@ -53,8 +63,7 @@ pub(super) fn read(value: &Value) -> Result<Made, Complaint> {
 }
 
 fn read_one(value: &Value) -> Option<Made> {
-    let copy = |made: &Fact<Made>| Made { route: made.0.route.clone(), line: made.0.line };
-    value.as_userdata()?.borrow_scoped(copy).ok()
+    value.as_userdata()?.borrow_scoped(|made: &Fact<Made>| made.0.clone()).ok()
 }
 
 fn read_list(list: &Table) -> Result<Made, Complaint> {
@@ -63,20 +72,25 @@ fn read_list(list: &Table) -> Result<Made, Complaint> {
         return Err(bad(&format!("route returned a table that is no list of routes; {MAKERS}")));
     }
     let mut all = Vec::new();
-    let mut line = None;
+    let mut spot = None;
     for position in 1..=length.min(MAX_TARGETS) {
         let value: Value = list.raw_get(position).map_err(|error| bad(&error.to_string()))?;
         let Some(made) = read_one(&value) else {
             return Err(bad(&format!("route returned a list whose number {position} is {}; {MAKERS}", quote(&value))));
         };
-        line = line.or(made.line);
-        match made.route {
-            Route::Targets(more) => all.extend(more),
-            Route::Refuse(_) if length == 1 => return Ok(made),
-            Route::Refuse(_) => return Err(bad("route returned a list with a refusal in it; a refusal stands alone")),
+        spot = spot.or(made.spot);
+        match made.decision {
+            Decision::Route(Route::Targets(more)) => all.extend(more),
+            _ if length == 1 => return Ok(made),
+            Decision::Route(Route::Refuse(_)) => {
+                return Err(bad("route returned a list with a refusal in it; a refusal stands alone"));
+            }
+            Decision::HandOver(_) => {
+                return Err(bad("route returned a list that hands over to another policy; that stands alone"));
+            }
         }
     }
-    Ok(Made { route: targets(all), line })
+    Ok(Made { decision: Decision::Route(targets(all)), spot })
 }
 
 fn bad(text: &str) -> Complaint {

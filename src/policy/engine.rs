@@ -13,13 +13,12 @@ use super::call::Call;
 use super::depth::Depth;
 use super::description::{Hook, Type, parameter};
 use super::facts::{Described as _, Fact, RequestFacts, quote};
-use super::failure::{Complaint, ScriptName};
+use super::failure::{Chunks, Complaint, Spot};
 use super::kept::Kept;
 use super::limits::Stopwatch;
 use super::program::Program;
 use super::relay::RELAY;
 use super::{FailureKind, Request, answer, description, library, spelling};
-use crate::route::Route;
 
 /// The version of the API that a policy is written for.
 const API: f64 = 1.0;
@@ -39,8 +38,8 @@ pub(super) struct Engine {
     /// Where it decided last. A thread that ends leaves its engine to another one.
     thread: Cell<ThreadId>,
     depth: Arc<Depth>,
-    /// Its name and limits, for messages.
-    chunk: String,
+    /// Its names and limits, for messages.
+    chunks: Chunks,
     memory_limit: usize,
     lua: Lua,
 }
@@ -55,31 +54,43 @@ struct Empty {
 impl Engine {
     /// Runs the program's script under the limits of a decision, and takes the policy that it returns.
     pub(super) fn start(program: &Program) -> Result<Self, Complaint> {
-        let empty = Empty::new(program).map_err(|error| Complaint::from_lua(&error, &program.chunk))?;
+        let empty = Empty::new(program).map_err(|error| Complaint::from_lua(&error, &program.chunks))?;
         let Empty { watch, depth, lua } = empty;
         let used = lua.used_memory();
         if used > program.memory_limit {
             return Err(Complaint::new(FailureKind::Memory, None, &too_little(used, program.memory_limit)));
         }
         let outcome = program.chunk(&lua).into_function().and_then(|chunk| chunk.call::<Value>(()));
-        let outcome = outcome.map_err(|error| judge(&error, &program.chunk, program.memory_limit));
+        let outcome = outcome.map_err(|error| judge(&error, &program.chunks, program.memory_limit));
         let route = policy_table(&watch.stop(depth.stop(outcome))?)?;
         let thread = Cell::new(thread::current().id());
-        Ok(Self { route, watch, depth, thread, chunk: program.chunk.clone(), memory_limit: program.memory_limit, lua })
+        Ok(Self {
+            route,
+            watch,
+            depth,
+            thread,
+            chunks: program.chunks.clone(),
+            memory_limit: program.memory_limit,
+            lua,
+        })
     }
 
-    /// Decides one request; also says at which line the route was made, if `explaining`.
-    pub(super) fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<(Route, Option<usize>), Complaint> {
+    /// Decides one request; also says at which line that was, if `explaining`.
+    pub(super) fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Made, Complaint> {
         self.set_call(Call::deciding(request, explaining));
         self.start_watch();
         self.depth.start();
         let outcome = self.route.call::<Value>(Fact(RequestFacts::new(request)));
         self.set_call(Call::default());
-        let outcome = outcome.map_err(|error| judge(&error, &self.chunk, self.memory_limit));
-        match answer::read(&self.watch.stop(self.depth.stop(outcome))?) {
-            Ok(made) => Ok((made.route, made.line)),
-            Err(complaint) => Err(Complaint { line: self.route.info().line_defined, ..complaint }),
-        }
+        let outcome = outcome.map_err(|error| judge(&error, &self.chunks, self.memory_limit));
+        let answer = self.watch.stop(self.depth.stop(outcome))?;
+        answer::read(&answer).map_err(|complaint| Complaint { spot: self.beginning(), ..complaint })
+    }
+
+    /// Where `route` begins.
+    fn beginning(&self) -> Option<Spot> {
+        let info = self.route.info();
+        Some(Spot { chunk: self.chunks.position(info.short_src.as_deref()?)?, line: info.line_defined? })
     }
 
     fn start_watch(&self) {
@@ -111,12 +122,12 @@ impl Engine {
 impl Empty {
     fn new(program: &Program) -> mlua::Result<Self> {
         let lua = Lua::new_with(library::parts(), LuaOptions::default())?;
-        lua.set_app_data(program.place.clone());
+        lua.set_app_data(program.surroundings.clone());
         lua.set_app_data(Kept::default());
         library::furnish(&lua, description::table(&lua, &RELAY)?)?;
         library::seal(&lua)?;
         lua.set_app_data(Call::loading());
-        lua.set_app_data(ScriptName(program.chunk.clone()));
+        lua.set_app_data(program.chunks.clone());
         let watch = Stopwatch::new(program.time_limit);
         lua.set_memory_limit(program.memory_limit)?;
         let depth = Depth::new(program.recursion_limit);
@@ -127,14 +138,14 @@ impl Empty {
 }
 
 /// Reads an error of the script, and puts the limit's own words in the place of Lua's.
-fn judge(error: &mlua::Error, chunk: &str, memory_limit: usize) -> Complaint {
-    let complaint = Complaint::from_lua(error, chunk);
+fn judge(error: &mlua::Error, chunks: &Chunks, memory_limit: usize) -> Complaint {
+    let complaint = Complaint::from_lua(error, chunks);
     if complaint.kind != FailureKind::Memory {
         return complaint;
     }
     let limit = ByteSize::b(memory_limit as u64);
     let text = format!("the policy needed more than {limit} of memory, its memory_limit, and was stopped");
-    Complaint::new(FailureKind::Memory, complaint.line, &text)
+    Complaint::new(FailureKind::Memory, complaint.spot, &text)
 }
 
 fn too_little(used: usize, limit: usize) -> String {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::iter;
+use std::sync::Arc;
 
 use mlua::Lua;
 use mlua::debug::Debug;
@@ -43,6 +44,14 @@ pub struct LoadError {
     pub excerpt: Option<String>,
 }
 
+impl LoadError {
+    /// The error of line `line` in `text`, which is the file called `file`.
+    pub(super) fn at(file: &str, line: Option<usize>, message: String, text: &str) -> Self {
+        let excerpt = line.and_then(|line| text.lines().nth(line.checked_sub(1)?));
+        Self { file: file.to_owned(), line, message, excerpt: excerpt.map(|line| line.trim().to_owned()) }
+    }
+}
+
 /// The kinds of failure, a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
@@ -79,35 +88,45 @@ impl FailureKind {
     }
 }
 
-/// What an engine's script is called in Lua's messages; kept in the engine.
-pub(super) struct ScriptName(pub(super) String);
+/// What an engine's script and its modules are called in Lua's messages, the script first; kept in the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chunks(pub(super) Arc<[String]>);
+
+/// A line of the script or of one of its modules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// Which of the engine's [`Chunks`].
+    pub(super) chunk: usize,
+    /// Counted from 1.
+    pub(super) line: usize,
+}
 
 /// A failure on its way through Lua. Its text can be caught and printed by the script.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{text}")]
 pub(super) struct Complaint {
     pub(super) kind: FailureKind,
-    pub(super) line: Option<usize>,
+    pub(super) spot: Option<Spot>,
     pub(super) text: String,
 }
 
 impl Complaint {
     /// Bounds `text` and makes it printable: it may come from a viewer by way of the script.
-    pub(super) fn new(kind: FailureKind, line: Option<usize>, text: &str) -> Self {
-        Self { kind, line, text: printable(text.trim_end(), MAX_TEXT) }
+    pub(super) fn new(kind: FailureKind, spot: Option<Spot>, text: &str) -> Self {
+        Self { kind, spot, text: printable(text.trim_end(), MAX_TEXT) }
     }
 
     /// As [`Self::new`], to be raised in the script at the line that runs now.
     pub(super) fn raised(lua: &Lua, kind: FailureKind, text: &str) -> mlua::Error {
-        mlua::Error::external(Self::new(kind, line_now(lua), text))
+        mlua::Error::external(Self::new(kind, spot_now(lua), text))
     }
 
-    /// Reads what came out of the script called `chunk`.
-    pub(super) fn from_lua(error: &mlua::Error, chunk: &str) -> Self {
+    /// Reads what came out of the script of `chunks`.
+    pub(super) fn from_lua(error: &mlua::Error, chunks: &Chunks) -> Self {
         match error {
             mlua::Error::CallbackError { cause, traceback } => {
-                let mut complaint = Self::from_lua(cause, chunk);
-                complaint.line = complaint.line.or_else(|| line_in(traceback, chunk));
+                let mut complaint = Self::from_lua(cause, chunks);
+                complaint.spot = complaint.spot.or_else(|| chunks.spot_in(traceback));
                 complaint
             }
             mlua::Error::ExternalError(cause) => match cause.downcast_ref::<Self>() {
@@ -115,35 +134,37 @@ impl Complaint {
                 None => Self::new(FailureKind::Error, None, &cause.to_string()),
             },
             mlua::Error::MemoryError(text) => Self::new(FailureKind::Memory, None, text),
-            mlua::Error::RuntimeError(text) => Self::from_text(text, chunk),
+            mlua::Error::RuntimeError(text) => Self::from_text(text, chunks),
             other => Self::new(FailureKind::Error, None, &other.to_string()),
         }
     }
 
     /// Reads `chunk:12: message`, with or without a traceback below it.
-    fn from_text(text: &str, chunk: &str) -> Self {
+    fn from_text(text: &str, chunks: &Chunks) -> Self {
         let (head, traceback) = text.split_once("\nstack traceback:").unwrap_or((text, ""));
-        let (line, message) = match located(head, chunk) {
-            Some((line, message)) => (Some(line), message),
+        let (spot, message) = match chunks.located(head) {
+            Some((spot, message)) => (Some(spot), message),
             // The library's guards are Lua too; the script's line is the one that called them.
-            None => (line_in(traceback, chunk), located(head, super::library::CHUNK).map_or(head, |(_, text)| text)),
+            None => (chunks.spot_in(traceback), outermost(head, super::library::CHUNK).map_or(head, |(_, text)| text)),
         };
         // Lua's own words, which is all that is left of a memory error once it crossed a coroutine.
         match message {
-            "not enough memory" => Self::new(FailureKind::Memory, line, message),
-            "C stack overflow" | "stack overflow" => Self::new(FailureKind::Recursion, line, depth::NESTED),
-            _ => Self::new(FailureKind::Error, line, message),
+            "not enough memory" => Self::new(FailureKind::Memory, spot, message),
+            "C stack overflow" | "stack overflow" => Self::new(FailureKind::Recursion, spot, depth::NESTED),
+            _ => Self::new(FailureKind::Error, spot, message),
         }
     }
 }
 
-/// The line of the script that runs now. Other frames are the library's guards, or functions in Rust.
-pub(super) fn line_now(lua: &Lua) -> Option<usize> {
-    let script = lua.app_data_ref::<ScriptName>()?;
+/// The line that runs now. Other frames are the library's guards, or functions in Rust.
+pub(super) fn spot_now(lua: &Lua) -> Option<Spot> {
+    let chunks = lua.app_data_ref::<Chunks>()?;
     (0..MAX_FRAMES).find_map(|level| {
-        let line =
-            |frame: &Debug<'_>| frame.current_line().filter(|_| frame.source().short_src.as_deref() == Some(&script.0));
-        lua.inspect_stack(level, line).flatten()
+        let spot = |frame: &Debug<'_>| {
+            let line = frame.current_line()?;
+            Some(Spot { chunk: chunks.position(frame.source().short_src.as_deref()?)?, line })
+        };
+        lua.inspect_stack(level, spot).flatten()
     })
 }
 
@@ -166,23 +187,40 @@ pub(super) fn beginning(bytes: &[u8], max: usize) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes.get(..enough).unwrap_or(bytes))
 }
 
-/// Where in `chunk` an error comes from, and its text. Every coroutine and every `error` that an error's text came
-/// through has put its own line before it: the last is where it began.
-fn located<'a>(text: &'a str, chunk: &str) -> Option<(usize, &'a str)> {
-    let outermost = |text: &'a str| {
-        let (line, message) = text.strip_prefix(chunk)?.strip_prefix(':')?.split_once(": ")?;
-        Some((line.parse().ok()?, message))
-    };
-    iter::successors(outermost(text), |(_, message)| outermost(message)).last()
+impl Chunks {
+    /// Which of these is called `name`.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|own| own == name)
+    }
+
+    /// Where an error comes from, and its text. Every coroutine and every `error` that an error's text came through has
+    /// put its own line before it: the last is where it began.
+    fn located<'a>(&self, text: &'a str) -> Option<(Spot, &'a str)> {
+        iter::successors(self.outermost(text), |(_, message)| self.outermost(message)).last()
+    }
+
+    fn outermost<'a>(&self, text: &'a str) -> Option<(Spot, &'a str)> {
+        self.0
+            .iter()
+            .enumerate()
+            .find_map(|(chunk, name)| outermost(text, name).map(|(line, message)| (Spot { chunk, line }, message)))
+    }
+
+    /// The first line of `traceback` that lies in one of these.
+    fn spot_in(&self, traceback: &str) -> Option<Spot> {
+        traceback.lines().find_map(|frame| {
+            self.0.iter().enumerate().find_map(|(chunk, name)| {
+                let digits = frame.trim_start().strip_prefix(name.as_str())?.strip_prefix(':')?;
+                let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+                Some(Spot { chunk, line: digits.get(..end)?.parse().ok()? })
+            })
+        })
+    }
 }
 
-/// The first line of `traceback` that lies in `chunk`.
-fn line_in(traceback: &str, chunk: &str) -> Option<usize> {
-    traceback.lines().find_map(|frame| {
-        let digits = frame.trim_start().strip_prefix(chunk)?.strip_prefix(':')?;
-        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-        digits.get(..end)?.parse().ok()
-    })
+fn outermost<'a>(text: &'a str, chunk: &str) -> Option<(usize, &'a str)> {
+    let (line, message) = text.strip_prefix(chunk)?.strip_prefix(':')?.split_once(": ")?;
+    Some((line.parse().ok()?, message))
 }
 
 struct Location<'a>(&'a str, Option<usize>);

@@ -5,8 +5,9 @@ use mlua::{Function, Lua, LuaString, MultiValue, StdLib, Table, Value};
 
 use super::FailureKind;
 use super::call::Call;
+use super::facts::quote;
 use super::failure::{self, Complaint};
-use super::spelling;
+use super::{modules, spelling};
 
 /// What the guards of the library are called in Lua's messages.
 pub(super) const CHUNK: &str = "[library]";
@@ -89,8 +90,9 @@ pub(super) fn furnish(lua: &Lua, relay: Table) -> mlua::Result<()> {
     lua.load(GUARDS).set_name(format!("={CHUNK}")).exec()?;
     let tostring: Function = globals.raw_get("tostring")?;
     globals.raw_set("print", lua.create_function(move |lua, values| print(lua, &values, &tostring))?)?;
+    globals.raw_set("require", lua.create_function(required)?)?;
     globals.raw_set("relay", relay)?;
-    Ok(())
+    modules::prepare(lua)
 }
 
 /// Makes everything read-only, and unknown globals an error. The last step: nothing can be added after it.
@@ -122,7 +124,7 @@ fn keep(table: &Table, wanted: impl Fn(&str) -> bool) -> mlua::Result<()> {
 }
 
 fn unknown_global(lua: &Lua, (_, name): (Value, String)) -> mlua::Result<Value> {
-    let known = GLOBALS.into_iter().chain(LIBRARIES.map(|(library, _)| library)).chain(["print", "relay"]);
+    let known = GLOBALS.into_iter().chain(LIBRARIES.map(|(library, _)| library)).chain(["print", "relay", "require"]);
     let text = format!("there is no global \"{name}\"{}", spelling::hint(&name, known));
     Err(Complaint::raised(lua, FailureKind::Error, &text))
 }
@@ -132,11 +134,21 @@ fn new_global(lua: &Lua, (_, name, _): (Value, String, Value)) -> mlua::Result<(
     Err(Complaint::raised(lua, FailureKind::Error, &text))
 }
 
+fn required(lua: &Lua, name: Value) -> mlua::Result<Value> {
+    match name.as_string().and_then(|name| name.to_str().ok().map(|name| name.to_owned())) {
+        Some(name) => modules::require(lua, &name),
+        None => {
+            let text = format!("require: the name of a module must be text, not {}", quote(&name));
+            Err(Complaint::raised(lua, FailureKind::Error, &text))
+        }
+    }
+}
+
 /// Writes to the log, a bounded number of bounded lines a decision.
 fn print(lua: &Lua, values: &MultiValue, tostring: &Function) -> mlua::Result<()> {
     let Some(left) = lua.app_data_mut::<Call>().and_then(|mut call| call.line_to_print()) else { return Ok(()) };
     let text = failure::printable(&words(values, tostring)?, MAX_PRINTED);
-    let line = failure::line_now(lua);
+    let line = failure::spot_now(lua).map(|spot| spot.line);
     tracing::info!(target: "policy", text, line, "the policy printed");
     if left == 0 {
         tracing::info!(target: "policy", line, "the policy printed too much; the rest of this decision is not shown");

@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::FailureKind;
 use super::depth::Depth;
-use super::failure::{self, Complaint};
+use super::failure::{self, Complaint, Spot};
 
 /// How old a reading of the thread's clock may be when a call begins. By so much a call may pass its limit.
 const FRESH: Duration = Duration::from_millis(1);
@@ -86,7 +86,7 @@ impl Stopwatch {
                 Err(Complaint::new(FailureKind::Time, None, "the policy caught the error that stopped it"))
             }
             // One call into the library, which nothing could stop.
-            outcome if self.over() => Err(self.complaint(outcome.err().and_then(|complaint| complaint.line))),
+            outcome if self.over() => Err(self.complaint(outcome.err().and_then(|complaint| complaint.spot))),
             outcome => outcome,
         }
     }
@@ -95,7 +95,7 @@ impl Stopwatch {
     pub(super) fn watch(self: &Arc<Self>, lua: &Lua, depth: &Arc<Depth>) {
         let (watch, depth) = (Arc::clone(self), Arc::clone(depth));
         lua.set_interrupt(move |lua| match watch.over() {
-            true => Err(mlua::Error::external(watch.complaint(failure::line_now(lua)))),
+            true => Err(mlua::Error::external(watch.complaint(failure::spot_now(lua)))),
             false => depth.check(lua).map(|()| VmState::Continue),
         });
     }
@@ -112,10 +112,10 @@ impl Stopwatch {
         left == 0
     }
 
-    fn complaint(&self, line: Option<usize>) -> Complaint {
+    fn complaint(&self, spot: Option<Spot>) -> Complaint {
         let limit = humantime::format_duration(self.limit);
         let text = format!("the policy ran for {limit} and was stopped; it loops, or time_limit is too short for it");
-        Complaint::new(FailureKind::Time, line, &text)
+        Complaint::new(FailureKind::Time, spot, &text)
     }
 
     fn now(&self) -> u64 {

@@ -46,6 +46,11 @@ impl Modules {
         self.0.values().try_for_each(|module| module.as_ref().map(|_| ()).map_err(Clone::clone))
     }
 
+    /// What the modules are called in Lua's messages.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = String> {
+        self.0.keys().map(|name| format!("{name}.lua"))
+    }
+
     /// The module whose chunk is called `chunk` in Lua's messages.
     pub(super) fn of_chunk(&self, chunk: &str) -> Option<&Module> {
         self.0.get(chunk.strip_suffix(".lua")?)?.as_ref().ok()

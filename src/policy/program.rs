@@ -1,13 +1,15 @@
 //! A policy's text and its bytecode, with everything else that an engine is started from. Never runs it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mlua::Lua;
 use mlua::chunk::{Chunk, ChunkMode, Compiler};
 
-use super::failure::{Complaint, Failure, LoadError};
-use super::sources::Sources;
+use super::failure::{Chunks, Complaint, Failure, LoadError, Spot};
+use super::modules::Modules;
+use super::sources::{BUILT_IN, Source};
 use super::{FailureKind, Place};
 use crate::config::settings;
 
@@ -15,82 +17,106 @@ use crate::config::settings;
 const MAX_CHUNK_NAME: usize = 60;
 
 /// What every engine of a policy is started from.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub(super) struct Program {
     /// For operators: the file as configured.
-    pub(super) name: String,
-    /// For Lua, which puts it before its messages: the file's last part.
-    pub(super) chunk: String,
-    pub(super) place: Place,
+    pub(super) title: String,
+    /// For Lua, which puts it before its messages.
+    pub(super) chunks: Chunks,
+    pub(super) surroundings: Surroundings,
     pub(super) time_limit: Duration,
     pub(super) memory_limit: usize,
-    /// Deepest nesting of calls; see [`Depth`](super::depth::Depth).
     pub(super) recursion_limit: usize,
     text: String,
     /// Made from `text` by the compiler below and by nothing else: Luau trusts bytecode blindly.
     bytecode: Vec<u8>,
 }
 
+/// What all scripts of one policy folder have in common.
+#[derive(Clone, PartialEq)]
+pub(super) struct Surroundings {
+    pub(super) place: Place,
+    pub(super) modules: Arc<Modules>,
+    /// Of all policies, in order.
+    pub(super) names: Arc<[String]>,
+    pub(super) params: Arc<settings::Params>,
+}
+
 impl Program {
-    pub(super) fn read(settings: &settings::Policy, place: Place) -> Result<Self, LoadError> {
-        let Sources { mut policies, default, .. } = Sources::read(settings)?;
-        let Some(source) = policies.remove(&default) else {
-            return Err(LoadError {
-                file: default,
-                line: None,
-                message: "there is no such policy".to_owned(),
-                excerpt: None,
-            });
-        };
-        let mut program = Self {
-            name: source.title(),
-            chunk: source.path.as_deref().map_or_else(|| "default.lua".to_owned(), chunk_name),
-            place,
-            time_limit: settings.time_limit,
-            memory_limit: settings.memory_limit,
+    pub(super) fn compile(
+        source: Source,
+        surroundings: Surroundings,
+        limits: &settings::Policy,
+    ) -> Result<Self, LoadError> {
+        let title = source.title();
+        let chunk = source.path.as_deref().map_or_else(|| plain_chunk(&source.name), chunk_name);
+        let chunks = [chunk].into_iter().chain(surroundings.modules.chunks()).collect();
+        Ok(Self {
+            bytecode: compile(&title, &source.text)?,
+            title,
+            chunks: Chunks(chunks),
+            surroundings,
+            time_limit: limits.time_limit,
+            memory_limit: limits.memory_limit,
+            recursion_limit: limits.recursion_limit,
             text: source.text,
-            recursion_limit: settings.recursion_limit,
-            bytecode: Vec::new(),
-        };
-        program.bytecode = Compiler::new().compile(&program.text).map_err(|error| program.syntax_error(&error))?;
-        Ok(program)
+        })
     }
 
     /// The same script for a relay that stands elsewhere.
     pub(super) fn placed(&self, place: Place) -> Self {
-        Self { place, ..self.clone() }
+        Self { surroundings: Surroundings { place, ..self.surroundings.clone() }, ..self.clone() }
     }
 
     /// The script, to be run in `lua`.
     pub(super) fn chunk<'a>(&'a self, lua: &Lua) -> Chunk<'a> {
-        lua.load(self.bytecode.as_slice()).set_mode(ChunkMode::Binary).set_name(format!("={}", self.chunk))
+        let name = self.chunks.0.first().map_or("", String::as_str);
+        lua.load(self.bytecode.as_slice()).set_mode(ChunkMode::Binary).set_name(format!("={name}"))
+    }
+
+    /// The file and line of `spot`; the script itself where there is none.
+    pub(super) fn locate(&self, spot: Option<Spot>) -> (String, Option<usize>) {
+        let (title, _) = self.file_of(spot);
+        (title.to_owned(), spot.map(|spot| spot.line))
     }
 
     pub(super) fn load_error(&self, complaint: Complaint) -> LoadError {
-        let excerpt = complaint.line.and_then(|line| self.text.lines().nth(line.checked_sub(1)?));
-        LoadError {
-            file: self.name.clone(),
-            line: complaint.line,
-            message: complaint.text,
-            excerpt: excerpt.map(|line| line.trim().to_owned()),
-        }
+        let (file, text) = self.file_of(complaint.spot);
+        let line = complaint.spot.map(|spot| spot.line);
+        LoadError::at(file, line, complaint.text, text)
     }
 
     pub(super) fn failure(&self, complaint: Complaint) -> Failure {
-        Failure { kind: complaint.kind, file: self.name.clone(), line: complaint.line, message: complaint.text }
+        let (file, line) = self.locate(complaint.spot);
+        Failure { kind: complaint.kind, file, line, message: complaint.text }
     }
 
-    /// The compiler does not know the chunk's name: its messages begin with the line alone.
-    fn syntax_error(&self, error: &mlua::Error) -> LoadError {
-        let mlua::Error::SyntaxError { message, .. } = error else {
-            return self.load_error(Complaint::new(FailureKind::Error, None, &error.to_string()));
-        };
-        let (line, text) = match message.split_once(": ") {
-            Some((line, text)) => (line.parse().ok(), text),
-            None => (None, message.as_str()),
-        };
-        self.load_error(Complaint::new(FailureKind::Error, line, text))
+    /// The title and text of what `spot` lies in.
+    fn file_of(&self, spot: Option<Spot>) -> (&str, &str) {
+        let chunk = spot.filter(|spot| spot.chunk > 0).and_then(|spot| self.chunks.0.get(spot.chunk));
+        let module = chunk.and_then(|chunk| self.surroundings.modules.of_chunk(chunk));
+        module.map_or((&self.title, &self.text), |module| (&module.title, &module.text))
     }
+}
+
+/// Compiles `text`, which errors call `title`.
+pub(super) fn compile(title: &str, text: &str) -> Result<Vec<u8>, LoadError> {
+    Compiler::new().compile(text).map_err(|error| {
+        let words = match &error {
+            mlua::Error::SyntaxError { message, .. } => message.clone(),
+            other => other.to_string(),
+        };
+        // The compiler does not know the chunk's name: its messages begin with the line alone.
+        let (line, message) = match words.split_once(": ") {
+            Some((line, message)) if line.parse::<usize>().is_ok() => (line.parse().ok(), message),
+            _ => (None, words.as_str()),
+        };
+        LoadError::at(title, line, Complaint::new(FailureKind::Error, None, message).text, text)
+    })
+}
+
+fn plain_chunk(name: &str) -> String {
+    if name == BUILT_IN { "default.lua".to_owned() } else { format!("{name}.lua") }
 }
 
 fn chunk_name(path: &Path) -> String {

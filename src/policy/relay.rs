@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use mlua::{Lua, LuaString, Table, UserDataRef, Value};
 
-use super::answer::{Made, refusal, targets};
+use super::answer::{Decision, Made, refusal, targets};
 use super::call;
 use super::description::{Arguments, Constant, Function, Namespace, Phases, Type, name, parameter};
-use super::facts::{self, Described, Fact};
+use super::facts::{self, Described, Fact, quote};
 use super::failure::{self, Complaint};
 use super::kept::Kept;
+use super::program::Surroundings;
 use super::rank::rank;
-use super::{FailureKind, Place};
+use super::{FailureKind, spelling};
+use crate::config::settings::{Param, Params};
 use crate::registry::{Gateway, Worker};
-use crate::route::{Route, Target};
+use crate::route::Target;
 
 /// Gateways of one list that are looked at: reading them all cannot be interrupted.
 const MAX_LISTED: usize = 1024;
@@ -32,15 +34,23 @@ pub(super) const RELAY: Namespace = Namespace {
                 Type::Optional(&Type::String),
                 "The zone that this relay serves; nil if it serves none.",
             ),
-            value: |lua| match lua.app_data_ref::<Place>() {
-                Some(place) => facts::zone(lua, place.zone.as_ref()),
+            value: |lua| match lua.app_data_ref::<Surroundings>() {
+                Some(around) => facts::zone(lua, around.place.zone.as_ref()),
                 None => Ok(Value::Nil),
             },
         },
         Constant {
+            name: name(
+                "params",
+                Type::Map(&Type::Any),
+                "The params of the configuration: text, numbers, booleans, lists and maps by name; read-only.",
+            ),
+            value: params,
+        },
+        Constant {
             name: name("hostname", Type::String, "The name that this relay is registered under."),
-            value: |lua| match lua.app_data_ref::<Place>() {
-                Some(place) => facts::text(lua, place.hostname.as_str()),
+            value: |lua| match lua.app_data_ref::<Surroundings>() {
+                Some(around) => facts::text(lua, around.place.hostname.as_str()),
                 None => Ok(Value::Nil),
             },
         },
@@ -87,6 +97,15 @@ pub(super) const RELAY: Namespace = Namespace {
             blame: FailureKind::BadRoute,
             call: refuse,
         },
+        Function {
+            name: "hand_over",
+            about: "Lets another policy of the folder decide this request, as if it had been asked first.",
+            parameters: &[parameter("policy", Type::String, "the name of a policy")],
+            returns: ROUTE,
+            phases: Phases::ALWAYS,
+            blame: FailureKind::BadRoute,
+            call: hand_over,
+        },
     ],
     inner: &[],
 };
@@ -107,7 +126,7 @@ fn gateways(lua: &Lua, zone: &Value) -> mlua::Result<Value> {
 fn direct(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
     let target = borrow::<Worker>(arguments.at(0)).map(|worker| Target::direct(&worker).ok_or(worker));
     match target {
-        Some(Ok(target)) => made(lua, targets(vec![target])),
+        Some(Ok(target)) => made(lua, Decision::Route(targets(vec![target]))),
         Some(Err(Worker { hostname, .. })) => {
             Err(bad(lua, &format!("relay.direct: executor {hostname} registered no log_port for this build")))
         }
@@ -119,7 +138,7 @@ fn via(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
     let gateways = gateway_list(arguments.at(0));
     let dialable: Vec<Target> = gateways.iter().filter_map(|gateway| Target::gateway(gateway)).collect();
     match gateways.first() {
-        _ if !dialable.is_empty() => made(lua, targets(dialable)),
+        _ if !dialable.is_empty() => made(lua, Decision::Route(targets(dialable))),
         None => Err(bad(lua, "relay.via: the list of gateways is empty")),
         Some(first) => {
             let first = &first.hostname;
@@ -142,14 +161,53 @@ fn listed(list: &Table, position: usize) -> Option<Arc<Gateway>> {
 fn refuse(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
     let Some(text) = arguments.at(0).as_string() else { return Ok(Value::Nil) };
     match refusal(&text.as_bytes()) {
-        Ok(route) => made(lua, route),
+        Ok(route) => made(lua, Decision::Route(route)),
         Err(problem) => Err(bad(lua, &format!("relay.refuse: {problem}"))),
     }
 }
 
-fn made(lua: &Lua, route: Route) -> mlua::Result<Value> {
-    let line = if call::is_explained(lua) { failure::line_now(lua) } else { None };
-    lua.create_userdata(Fact(Made { route, line })).map(Value::UserData)
+fn hand_over(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
+    let name = arguments.at(0).as_string().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let names = lua.app_data_ref::<Surroundings>().map(|around| Arc::clone(&around.names)).unwrap_or_default();
+    if names.contains(&name) {
+        return made(lua, Decision::HandOver(name));
+    }
+    let hint = spelling::hint(&name, names.iter().map(String::as_str));
+    Err(bad(lua, &format!("relay.hand_over: there is no policy {}{hint}", quote(arguments.at(0)))))
+}
+
+fn params(lua: &Lua) -> mlua::Result<Value> {
+    let params = lua.app_data_ref::<Surroundings>().map(|around| Arc::clone(&around.params)).unwrap_or_default();
+    map(lua, &params)
+}
+
+fn map(lua: &Lua, params: &Params) -> mlua::Result<Value> {
+    let table = lua.create_table()?;
+    params.iter().try_for_each(|(name, value)| table.raw_set(name.as_str(), param(lua, value)?))?;
+    table.set_readonly(true);
+    Ok(Value::Table(table))
+}
+
+fn param(lua: &Lua, param: &Param) -> mlua::Result<Value> {
+    match param {
+        Param::Bool(value) => Ok(Value::Boolean(*value)),
+        // Exact: the configuration takes no whole number that is not.
+        Param::Integer(value) => Ok(Value::Number(*value as f64)),
+        Param::Number(value) => Ok(Value::Number(*value)),
+        Param::Text(value) => facts::text(lua, value),
+        Param::Map(values) => map(lua, values),
+        Param::List(values) => {
+            let list = lua.create_table()?;
+            values.iter().try_for_each(|value| list.raw_push(self::param(lua, value)?))?;
+            list.set_readonly(true);
+            Ok(Value::Table(list))
+        }
+    }
+}
+
+fn made(lua: &Lua, decision: Decision) -> mlua::Result<Value> {
+    let spot = if call::is_explained(lua) { failure::spot_now(lua) } else { None };
+    lua.create_userdata(Fact(Made { decision, spot })).map(Value::UserData)
 }
 
 fn bad(lua: &Lua, problem: &str) -> mlua::Error {

@@ -1,5 +1,6 @@
 //! What a policy may expect of its engine, and the engine of a policy: on real scripts, through the public face.
 
+mod folders;
 mod isolation;
 mod loading;
 mod mistakes;

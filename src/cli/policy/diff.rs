@@ -29,7 +29,7 @@ Examples:
   fingerpost policy diff ./new.lua
   fingerpost policy diff --config ./fingerpost.yaml ./new.lua")]
 pub struct Diff {
-    /// The other policy.
+    /// The other policy, or a folder of policies.
     #[arg(value_name = "FILE")]
     pub candidate: PathBuf,
 
@@ -49,8 +49,19 @@ pub(super) fn diff(asked: &Diff, environment: &Environment, out: &mut dyn Write)
     Ok(if found.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
+/// `configured`, with other scripts: a folder in the place of the folder, or one script in the place of all.
+fn instead(configured: &settings::Policy, candidate: &Path) -> settings::Policy {
+    let candidate = Some(candidate.to_owned());
+    if candidate.as_deref().is_some_and(Path::is_dir) {
+        return settings::Policy { file: None, folder: candidate, ..configured.clone() };
+    }
+    let alone =
+        settings::Policy { folder: None, overlays: None, default: None, rules: Vec::new(), ..configured.clone() };
+    settings::Policy { file: candidate, ..alone }
+}
+
 async fn compare(settings: Settings, candidate: &Path) -> Result<Comparison> {
-    let other = settings::Policy { file: Some(candidate.to_owned()), ..settings.policy.clone() };
+    let other = instead(&settings.policy, candidate);
     let place = Place { zone: settings.zone.clone(), hostname: settings.hostname.clone() };
     let live = explain::Live::open(settings).await?;
     ensure!(live.complete, "{}", live.unread());

@@ -7,6 +7,7 @@ impl Type {
     pub(in crate::policy) fn luau(self) -> String {
         match self {
             Self::List(of) => format!("{{ {} }}", of.luau()),
+            Self::Map(of) => format!("{{ [string]: {} }}", of.luau()),
             Self::Optional(of) => optional(of, of.luau()),
             Self::Either(types) => types.iter().map(|of| of.luau()).collect::<Vec<_>>().join(" | "),
             plain => plain.word(),
@@ -17,6 +18,7 @@ impl Type {
     pub(in crate::policy) fn luals(self) -> String {
         match self {
             Self::List(of) => format!("{}[]", of.luals()),
+            Self::Map(of) => format!("table<string, {}>", of.luals()),
             Self::Optional(of) => optional(of, of.luals()),
             Self::Either(types) => types.iter().map(|of| of.luals()).collect::<Vec<_>>().join("|"),
             plain => plain.word().replace(" | ", "|"),
@@ -26,12 +28,13 @@ impl Type {
     /// What is written alike everywhere.
     fn word(self) -> String {
         match self {
+            Self::Any => "any".to_owned(),
             Self::Boolean => "boolean".to_owned(),
             Self::Number => "number".to_owned(),
             Self::String => "string".to_owned(),
             Self::Fact(kind) => kind.name.to_owned(),
             Self::Word(words) => words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" | "),
-            compound @ (Self::List(_) | Self::Optional(_) | Self::Either(_)) => compound.luau(),
+            compound @ (Self::List(_) | Self::Map(_) | Self::Optional(_) | Self::Either(_)) => compound.luau(),
         }
     }
 }

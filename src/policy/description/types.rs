@@ -11,6 +11,8 @@ const MAX_LOOKED_AT: usize = 1024;
 /// What a value in a script may be.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::policy) enum Type {
+    /// Any value at all.
+    Any,
     /// `true` or `false`.
     Boolean,
     /// A number.
@@ -25,6 +27,8 @@ pub(in crate::policy) enum Type {
     Optional(&'static Self),
     /// Values in order, counted from 1.
     List(&'static Self),
+    /// Values by name.
+    Map(&'static Self),
     /// Any of these.
     Either(&'static [Self]),
 }
@@ -42,7 +46,8 @@ impl Type {
     /// Says whether `value` is one of these.
     pub(super) fn check(&self, value: &Value) -> Result<(), Mismatch> {
         let fits = match (self, value) {
-            (Self::Optional(_), Value::Nil)
+            (Self::Any, _)
+            | (Self::Optional(_), Value::Nil)
             | (Self::Boolean, Value::Boolean(_))
             | (Self::Number, Value::Number(_) | Value::Integer(_))
             | (Self::String, Value::String(_)) => true,
@@ -51,6 +56,8 @@ impl Type {
             (Self::Optional(of), _) => return of.check(value),
             (Self::List(of), Value::Table(table)) => return list(of, table),
             (Self::Either(types), _) => return either(types, value),
+            // Only given, never taken.
+            (Self::Map(_), Value::Table(_)) => true,
             _ => false,
         };
         if fits { Ok(()) } else { Err(Mismatch::Other) }

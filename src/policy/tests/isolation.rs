@@ -15,7 +15,6 @@ fn what_is_not_safe_or_not_pure_is_not_there() {
         "io",
         "debug",
         "package",
-        "require",
         "load",
         "loadstring",
         "loadfile",
