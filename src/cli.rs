@@ -13,6 +13,7 @@ pub use self::source::{Source, environment};
 pub mod check;
 mod explain;
 pub mod manual;
+pub mod policy;
 mod source;
 pub mod stream;
 #[cfg(test)]
@@ -75,6 +76,12 @@ pub enum Command {
     /// which zones are involved, the targets in the order in which they would be tried, and the line of the policy that
     /// decided. Nothing is dialled but the registry, and nothing is changed.
     Explain(Explain),
+    /// Help whoever writes a policy.
+    ///
+    /// Its commands need no running relay and change nothing. What a policy may use, and what a changed one would do, is
+    /// told here by the very program that will run it.
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Show a build's log: a finger client.
     ///
     /// Asks a relay, a zuul-fingergw, or an executor's log streamer for a build's log, and writes it to standard output as

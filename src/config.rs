@@ -1,7 +1,7 @@
 //! What a relay is told to do: reads Fingerpost's own YAML or Zuul's `zuul.conf` into [`settings::Settings`], with every
 //! problem at once as `file:line: key: problem`.
 //!
-//! It reads configuration files and nothing that they name: certificates, policies and registries belong to others.
+//! It reads configuration files and nothing that they name but overlays of their own kind: certificates, policies and registries belong to others.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,6 +10,7 @@ use std::path::Path;
 use crate::config::problem::{Problem, Problems, Sources};
 use crate::config::settings::Settings;
 pub use crate::config::source::Source;
+use crate::folder;
 
 pub mod address;
 mod fqdn;
@@ -66,11 +67,12 @@ impl From<Problems> for Draft {
     }
 }
 
-/// Reads Fingerpost's own configuration. Relative paths in it start at its directory.
+/// Reads Fingerpost's own configuration, and the overlays that it names. Relative paths start at its directory.
 ///
-/// Blocks: it reads a file, and asks the resolver for the machine's name unless `hostname` is set.
+/// Blocks: it reads files, and asks the resolver for the machine's name unless `hostname` is set.
 pub fn read_yaml(path: &Path) -> Draft {
-    text_of(path).map_or_else(Draft::from, |text| yaml::read(path, &text, &fqdn::fqdn))
+    let around = yaml::Surroundings { machine: &fqdn::fqdn, overlays: &overlays };
+    text_of(path).map_or_else(Draft::from, |text| yaml::read(path, &text, around))
 }
 
 /// Reads the configuration that Zuul's own gateway would read, as it would read it: `%(ZUUL_…)s` stands for a variable
@@ -80,6 +82,16 @@ pub fn read_yaml(path: &Path) -> Draft {
 /// `hostname` is set.
 pub fn read_zuul_conf(path: &Path, environment: &Environment) -> Draft {
     text_of(path).map_or_else(Draft::from, |text| zuul_conf::read(path, &text, environment, &fqdn::fqdn))
+}
+
+/// The settings in a folder of overlays, in the order of the files' names. Those further down are nobody's.
+fn overlays(folder: &Path) -> Result<Vec<yaml::Overlay>, String> {
+    let found = folder::search(folder, &["yaml"]).map_err(|error| format!("cannot be read: {error}"))?;
+    let mut files: Vec<_> = found.files.into_iter().filter(|file| !file.name.contains('/')).collect();
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    let read = files.into_iter().map(|file| (file.path.clone(), folder::text(&file.path)));
+    let unseen = found.gaps.into_iter().map(|gap| (gap.path, Err(gap.why)));
+    Ok(read.chain(unseen).collect())
 }
 
 fn text_of(path: &Path) -> Result<String, Problems> {

@@ -35,10 +35,22 @@ pub struct Explanation {
     decision: Result<Explained, Failure>,
 }
 
+/// A generation with the registry that it follows, as a relay has them, without a relay.
+#[derive(Debug)]
+pub struct Live {
+    /// What was configured.
+    pub generation: Generation,
+    /// What is known. Where it was not read whole in time, a look-up says why.
+    pub registry: Registry,
+    /// Counted here, and shown to nobody.
+    pub metrics: Arc<Metrics>,
+    /// Whether everything was read.
+    pub complete: bool,
+    tasks: Tasks,
+}
+
 /// Looks `uuid` up in `registry` and asks the policy of `generation` about it.
 async fn explain(generation: &Generation, registry: &Registry, uuid: BuildId) -> Result<Explanation, Unavailable> {
-    // Not in time: then the look-up below says why.
-    let _in_time = registry.read_within(FIRST_READING).await;
     let build = registry.find(&uuid).await?;
     let snapshot = registry.snapshot();
     let decision = generation.policy.explain(&Request {
@@ -56,9 +68,12 @@ async fn explain(generation: &Generation, registry: &Registry, uuid: BuildId) ->
     Ok(Explanation { build, uuid, snapshot, zone, policy: generation.policy.name().to_owned(), decision })
 }
 
-impl Explanation {
-    /// Explains `uuid` as a relay with `settings` would decide, on a registry opened for this and closed after it.
-    pub async fn of(uuid: &BuildId, settings: Settings) -> Result<Self> {
+impl Live {
+    /// Loads what `settings` names and opens the registry.
+    ///
+    /// # Errors
+    /// If a file cannot be used.
+    pub async fn open(settings: Settings) -> Result<Self> {
         let (metrics, tasks) = (Metrics::new(), Tasks::new());
         let generation = Generation::load(1, settings, &Keyring::default(), &metrics)?;
         if let settings::Registry::File(file) = &generation.settings.registry {
@@ -66,10 +81,29 @@ impl Explanation {
             registry::file::check(file)?;
         }
         let registry = generation.open_registry(&metrics, &tasks);
-        let explanation = explain(&generation, &registry, uuid.clone()).await;
-        let explanation = explanation.with_context(|| unread(&generation.settings.registry))?;
-        tasks.stop();
-        let _closed = tasks.ended_within(FIRST_READING).await;
+        let complete = registry.read_within(FIRST_READING).await;
+        Ok(Self { generation, registry, metrics, complete, tasks })
+    }
+
+    /// Ends what followed the registry.
+    pub async fn close(self) {
+        self.tasks.stop();
+        let _closed = self.tasks.ended_within(FIRST_READING).await;
+    }
+
+    /// What was asked, and did not answer.
+    pub fn unread(&self) -> String {
+        unread(&self.generation.settings.registry)
+    }
+}
+
+impl Explanation {
+    /// Explains `uuid` as a relay with `settings` would decide, on a registry opened for this and closed after it.
+    pub async fn of(uuid: &BuildId, settings: Settings) -> Result<Self> {
+        let live = Live::open(settings).await?;
+        let explanation = explain(&live.generation, &live.registry, uuid.clone()).await;
+        let explanation = explanation.with_context(|| live.unread())?;
+        live.close().await;
         Ok(explanation)
     }
 

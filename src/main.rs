@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use fingerpost::cli::{self, Args, Command, Exit, check, manual, stream};
+use fingerpost::cli::{self, Args, Command, Exit, check, manual, policy, stream};
 use fingerpost::config::problem::Problems;
 use fingerpost::config::settings::Log;
 use fingerpost::config::{Environment, Source};
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Run(asked) => run(&asked.source.chosen(&environment), passed),
         Command::Check(asked) => check::check(&asked, &environment, &mut out, &mut err),
         Command::Explain(asked) => explain(&asked, &environment, &mut out),
+        Command::Policy(asked) => policy::policy(&asked, &environment, &mut out, &mut err),
         Command::Stream(asked) => show(&asked, &mut out),
         Command::Demo(asked) => demo(asked.once, &mut out),
         Command::Completions(asked) => manual::completions(&asked, &mut out).map(|()| Exit::Done),

@@ -144,6 +144,22 @@ pub struct Policy {
     pub decisions: Family<ByReason, Counter>,
     /// Decisions that failed: `time`, `memory`, `error`, `bad_route`.
     pub failures: Family<ByReason, Counter>,
+    /// What policies keep.
+    pub shared: SharedTable,
+    /// HTTP requests of background work: `answered`, or the reason there was no answer: `request`, `connect`,
+    /// `handshake`, `timeout`, `not_http`, `too_large`, `broken`.
+    pub fetches: Family<ByReason, Counter>,
+}
+
+/// The table that policies share.
+#[derive(Debug, Clone, Default)]
+pub struct SharedTable {
+    /// Entries in it, expired ones included until they are cleared away.
+    pub entries: Gauge,
+    /// What they count against its limit, in bytes.
+    pub bytes: Gauge,
+    /// Writes that were refused: `full`, `too_long`, `not_a_number`.
+    pub refused: Family<ByReason, Counter>,
 }
 
 /// Targets dialled.
@@ -235,10 +251,19 @@ impl Metrics {
         add(&mut self.encoder, "registry_unreachable", "Attempts that failed", &self.registry.unreachable);
         add(&mut self.encoder, "policy_decisions", "Decisions made", &self.policy.decisions);
         add(&mut self.encoder, "policy_failures", "Decisions that failed, by reason", &self.policy.failures);
+        self.register_background();
         add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.reloads);
         add(&mut self.encoder, "generation", "The generation that serves now", &self.reloads.generation);
         let first_expiry = "When the first certificate or revocation list expires, in seconds since 1970";
         add(&mut self.encoder, "first_expiry_seconds", first_expiry, &self.certificates.first_expiry);
+    }
+
+    fn register_background(&mut self) {
+        add(&mut self.encoder, "policy_fetches", "HTTP requests of background work", &self.policy.fetches);
+        let shared = &self.policy.shared;
+        add(&mut self.encoder, "policy_shared_entries", "Entries that policies share", &shared.entries);
+        add(&mut self.encoder, "policy_shared_bytes", "Bytes that policies share", &shared.bytes);
+        add(&mut self.encoder, "policy_shared_refused", "Writes to the shared table refused", &shared.refused);
     }
 }
 

@@ -11,14 +11,19 @@
 //! ```
 
 mod answer;
+mod call;
 mod counters;
+mod description;
 mod engine;
 mod facts;
 mod failure;
 mod library;
 mod limits;
 mod program;
+pub mod reference;
 mod relay;
+pub mod shared;
+pub mod sources;
 mod spelling;
 #[cfg(test)]
 mod tests;
@@ -41,6 +46,7 @@ use counters::Counters;
 use engine::Engine;
 pub use failure::{Failure, FailureKind, LoadError};
 use program::Program;
+pub use shared::SharedTable;
 
 /// A compiled script, ready to decide on any thread. Clones share it.
 #[derive(Clone)]
@@ -104,6 +110,18 @@ impl Policy {
         // Not kept: whoever loads may well do so on a thread that never decides.
         Engine::start(&program).map_err(|complaint| program.load_error(complaint))?;
         Ok(Self(Arc::new(Shared { program, counters: Counters::new(&metrics), engines: ThreadLocal::new() })))
+    }
+
+    /// The same script for a relay that stands elsewhere, counted in `metrics`.
+    #[must_use]
+    pub fn placed(&self, place: Place, metrics: &metrics::Policy) -> Self {
+        let program = self.0.program.placed(place);
+        Self(Arc::new(Shared { program, counters: Counters::new(metrics), engines: ThreadLocal::new() }))
+    }
+
+    /// Whether `other` is the same text under the same limits.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.program == other.0.program
     }
 
     /// Decides. Takes about as long as a function call, and at most the policy's time limit.

@@ -8,9 +8,9 @@ mod systemd;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -18,21 +18,26 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::command::{Command, Order};
-use crate::config::Source;
-use crate::config::settings::Settings;
+use crate::config::settings::{DryRun, Settings};
+use crate::config::{Loaded, Source};
 use crate::generation::Generation;
 use crate::keyring::Keyring;
 use crate::logging::Logging;
 use crate::metrics::{self, Metrics};
 use crate::monitoring::Monitoring;
+use crate::policy::Policy;
 use crate::process::PidFile;
-use crate::registry::State;
+use crate::registry::{Registry, State};
 use crate::relay::Relay;
 use crate::tasks::Tasks;
-use crate::watch::Watcher;
+use crate::trial::{Comparison, Kind, Trial};
+use crate::watch::{Watched, Watcher};
 
 /// Longest time that reading a new generation may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Longest time that a new policy is tried out for. What is left then is not tried.
+const TRIAL: Duration = Duration::from_secs(10);
 
 /// What commands other than `stop` are told after the first one.
 const STOPPING: &str = "the relay is stopping";
@@ -62,7 +67,8 @@ pub struct Service {
 /// The next generation in the making. It changes nothing but what is watched.
 struct Next<'a> {
     source: &'a Source,
-    running: &'a Generation,
+    running: &'a Arc<Generation>,
+    registry: &'a Registry,
     keyring: &'a Arc<Keyring>,
     metrics: &'a Arc<Metrics>,
 }
@@ -149,8 +155,15 @@ impl Service {
 
     /// The number of the new generation, and the keys that kept their old value.
     async fn try_reload(&mut self) -> Result<(u64, Vec<&'static str>)> {
-        let running = self.relay.shared().generation();
-        let next = Next { source: &self.source, running: &running, keyring: &self.keyring, metrics: &self.metrics };
+        let shared = Arc::clone(self.relay.shared());
+        let running = shared.generation();
+        let next = Next {
+            source: &self.source,
+            running: &running,
+            registry: &shared.registry,
+            keyring: &self.keyring,
+            metrics: &self.metrics,
+        };
         let loading = timeout(PATIENCE, next.load(&self.watcher));
         tokio::pin!(loading);
         let (generation, fixed) = loop {
@@ -211,16 +224,42 @@ impl Service {
 impl Next<'_> {
     async fn load(&self, watcher: &Watcher) -> Result<(Generation, Vec<&'static str>)> {
         let source = self.source.clone();
-        let loaded = spawn_blocking(move || source.load()).await??;
-        for warning in &loaded.warnings {
+        let mut draft = spawn_blocking(move || source.draft()).await?;
+        let mut fixed = Vec::new();
+        if let Some(Loaded { settings, .. }) = &mut draft.loaded {
+            fixed = reload::keep_fixed(settings, &self.running.settings);
+            // Before the files are read, so that no change is missed in between; and also with problems, because what
+            // mends them may be in an overlay that is new.
+            watcher.set(watched(self.source, settings)).await;
+        }
+        let Loaded { settings, warnings, .. } = draft.usable()?;
+        for warning in &warnings {
             warn!("{warning}");
         }
-        let mut settings = loaded.settings;
-        let fixed = reload::keep_fixed(&mut settings, &self.running.settings);
-        // Before the files are read, so that no change is missed in between.
-        watcher.set(watched(self.source, &settings)).await;
         let generation = load(self.running.number + 1, settings, self.keyring, self.metrics).await?;
+        let rule = generation.settings.policy.dry_run;
+        if rule != DryRun::Off && !generation.policy.is(&self.running.policy) {
+            self.try_out(&generation.policy, rule).await?;
+        }
         Ok((generation, fixed))
+    }
+
+    /// Lets `candidate` decide every running build, as a relay of each zone would, and refuses it if it breaks `rule`.
+    async fn try_out(&self, candidate: &Policy, rule: DryRun) -> Result<()> {
+        let (running, candidate) = (Arc::clone(self.running), candidate.clone());
+        let snapshot = self.registry.snapshot();
+        let deadline = Instant::now() + TRIAL;
+        let found = spawn_blocking(move || Trial::new(&running, &candidate, &snapshot).run(deadline)).await?;
+        let Comparison { builds, zones, decisions, left_out, .. } = found;
+        if let Some(worst) = found.objection(rule) {
+            bail!(
+                "the new policy was tried on {builds} running builds for {zones} zones, and would harm {} of {decisions} \
+                 decisions:\n{worst}\nsee all of it with: fingerpost policy diff; if it is meant, set policy.dry_run",
+                found.count(Kind::Failed) + found.count(Kind::Unroutable)
+            );
+        }
+        info!(builds, zones, decisions, left_out, changed = found.changes.len(), "the new policy was tried");
+        Ok(())
     }
 }
 
@@ -260,11 +299,11 @@ fn keep(deferred: &mut Option<Wish>, wish: Wish) {
     }
 }
 
-/// Every file whose change makes another generation.
-fn watched(source: &Source, settings: &Settings) -> Vec<PathBuf> {
-    let mut files = settings.files();
-    files.push(source.file().to_owned());
-    files
+/// Every file and folder whose change makes another generation.
+fn watched(source: &Source, settings: &Settings) -> Vec<Watched> {
+    let files = settings.files().into_iter().chain([source.file().to_owned()]).map(Watched::File);
+    let folders = settings.policy.folders().map(|(folder, suffixes)| Watched::Folder(folder, suffixes));
+    files.chain(folders).collect()
 }
 
 /// Reads what `settings` names, off the threads that serve streams.

@@ -2,10 +2,10 @@
 //! answer, never decides where to go, and never dials this relay itself.
 
 pub mod connect;
-mod health;
 pub mod itself;
 mod request;
 mod resolver;
+mod seen;
 pub mod unreached;
 
 use std::io;
@@ -19,23 +19,24 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use self::connect::Connect;
-pub use self::connect::{ConnectError, Pace, connect};
-use self::health::Health;
+pub use self::connect::{ConnectError, Pace, connect, connect_by, look_up};
 pub use self::itself::Itself;
-use self::resolver::Resolver;
+pub use self::resolver::Resolver;
+pub use self::seen::{Observed, Seen};
+use self::seen::{Open, Peers};
 pub use self::unreached::{Attempt, TargetError, Unreached};
 use crate::config::settings;
 use crate::metrics::{self, Dialled};
 use crate::names::BuildId;
 use crate::route::Target;
 use crate::tls;
-use crate::transport::Transport;
+use crate::transport::{TcpInfo, Transport};
 
-/// Reaches targets, and remembers across generations which ones failed lately. Clones share that
+/// Reaches targets, and remembers across generations what it saw of them. Clones share that
 /// memory, and the names that are looked up at one time.
 #[derive(Debug, Clone)]
 pub struct Dialler {
-    health: Arc<Health>,
+    peers: Arc<Peers>,
     resolver: Resolver,
     metrics: metrics::Upstream,
 }
@@ -62,6 +63,7 @@ pub struct Reached {
     pub address: SocketAddr,
     /// How many targets it took, this one included.
     pub tried: usize,
+    open: Open,
     rest: Rest,
 }
 
@@ -84,9 +86,14 @@ struct Rest {
 }
 
 impl Dialler {
-    /// A dialler that knows of no failure yet.
+    /// A dialler that has seen nothing yet.
     pub fn new(metrics: metrics::Upstream) -> Self {
-        Self { health: Arc::default(), resolver: Resolver::default(), metrics }
+        Self { peers: Arc::default(), resolver: Resolver::default(), metrics }
+    }
+
+    /// What this dialler and its clones have seen of targets, and will see.
+    pub fn seen(&self) -> Seen {
+        Seen::live(Arc::clone(&self.peers))
     }
 
     /// Sends `request` to the first of `targets` that takes a connection; those that failed lately come last. All of
@@ -95,7 +102,7 @@ impl Dialler {
     /// It returns as soon as the request is sent: a live upstream may be silent for hours. Whether the upstream took
     /// it shows later, see [`Dialler::after_silence`].
     pub async fn reach(&self, targets: &[Target], request: &BuildId, how: &How) -> Result<Reached, Unreached> {
-        let order = self.health.order(targets, how.settings.retry_failed_after);
+        let order = self.peers.order(targets, how.settings.retry_failed_after);
         let rest = Rest { targets: order.into_iter(), failed: Vec::new(), left: how.settings.timeout };
         self.reach_rest(rest, request, how).await
     }
@@ -109,14 +116,15 @@ impl Dialler {
         request: &BuildId,
         how: &How,
     ) -> Result<Silence, Unreached> {
-        let Reached { transport, target, address, mut rest, .. } = reached;
+        let Reached { transport, target, address, open, mut rest, .. } = reached;
         let error = match end.and_then(|()| request::was_taken(transport.tcp())) {
             Ok(true) => return Ok(Silence::EmptyLog),
             Ok(false) => TargetError::Closed { address },
             Err(source) => TargetError::Broke { address, source },
         };
         drop(transport);
-        rest.failed.push(self.failed(target, error, true, how));
+        open.failed(error.label());
+        rest.failed.push(self.count_failed(target, error));
         self.reach_rest(rest, request, how).await.map(|reached| Silence::Instead(Box::new(reached)))
     }
 
@@ -128,12 +136,12 @@ impl Dialler {
             rest.left = rest.left.saturating_sub(start.elapsed());
             match outcome {
                 Ok((transport, address)) => {
-                    self.health.works(&target);
+                    let open = self.peers.reached(&target, round_trip(&transport));
                     self.count(&target, "connected");
                     let tried = rest.failed.len() + 1;
-                    return Ok(Reached { transport, target, address, tried, rest });
+                    return Ok(Reached { transport, target, address, tried, open, rest });
                 }
-                Err(error) => rest.failed.push(self.failed(target, error, fair, how)),
+                Err(error) => rest.failed.push(self.failed(target, error, fair)),
             }
         }
         Err(Unreached::new(rest.failed))
@@ -170,10 +178,14 @@ impl Dialler {
     }
 
     /// Notes a failure. Silence is held against a target only if it had a `fair` time to answer.
-    fn failed(&self, target: Target, error: TargetError, fair: bool, how: &How) -> Attempt {
+    fn failed(&self, target: Target, error: TargetError, fair: bool) -> Attempt {
         if error.is_its_fault() && (fair || !error.is_silence()) {
-            self.health.failed_now(&target, how.settings.retry_failed_after);
+            self.peers.failed(&target, error.label());
         }
+        self.count_failed(target, error)
+    }
+
+    fn count_failed(&self, target: Target, error: TargetError) -> Attempt {
         self.count(&target, error.label());
         let attempt = Attempt { target, error };
         debug!(attempt = %attempt, "target failed");
@@ -198,6 +210,11 @@ impl Rest {
     fn is_fair(&self, settings: &settings::Upstream) -> bool {
         self.left > settings.timeout / 2
     }
+}
+
+/// What the kernel measured so far; it may not know yet.
+fn round_trip(transport: &Transport) -> Option<Duration> {
+    TcpInfo::of(transport.tcp()).ok()?.round_trip()
 }
 
 async fn ask(

@@ -1,4 +1,4 @@
-//! Says when the content of watched files has changed. It waits a moment for a change to be whole, and never
+//! Says when the content of watched files and folders has changed. It waits a moment for a change to be whole, and never
 //! says what a file holds, nor loads it.
 //!
 //! The kernel's events are hints to look now; a poll looks anyway, because events miss bind mounts and may not be
@@ -20,6 +20,15 @@ use self::contents::{Contents, Reading};
 use self::hints::Hints;
 use crate::tasks::Tasks;
 
+/// What can be watched. It need not exist.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Watched {
+    /// One file.
+    File(PathBuf),
+    /// The files below a folder that end in one of these suffixes: those that [`crate::folder::search`] finds.
+    Folder(PathBuf, &'static [&'static str]),
+}
+
 /// Files under watch. Dropping it ends the watch.
 #[derive(Debug)]
 pub struct Watcher {
@@ -33,15 +42,15 @@ impl Watcher {
         Self::start(tasks, poll_interval, Hints::of_kernel())
     }
 
-    /// Replaces the watched files. Changes from here on are reported, so await it *before* reading the files; those
-    /// that were watched already are compared with what was last reported of them. They need not exist.
-    pub async fn set(&self, paths: Vec<PathBuf>) {
-        let reading = Reading::of(paths).await;
+    /// Replaces what is watched. Changes from here on are reported, so await it *before* reading the files; those
+    /// that were watched already are compared with what was last reported of them.
+    pub async fn set(&self, watched: Vec<Watched>) {
+        let reading = Reading::of(watched).await;
         self.wanted.send_modify(|wanted| wanted.adopt(reading.contents));
     }
 
-    /// Waits for changes and returns the files whose content changed, appeared or went since the last report, as
-    /// [`Watcher::set`] was told of them. Cancel-safe.
+    /// Waits for changes and returns the files whose content changed, appeared or went since the last report, named as
+    /// [`Watcher::set`] was told of them or of their folder; or that folder, if it appeared or went. Cancel-safe.
     pub async fn changed(&mut self) -> Vec<PathBuf> {
         loop {
             let mut changed = self.reports.take();
@@ -65,7 +74,7 @@ impl Watcher {
     }
 }
 
-/// Changes that nobody asked for yet: each watched file at most once.
+/// Changes that nobody asked for yet: each file at most once.
 #[derive(Debug, Default)]
 struct Reports {
     changed: Mutex<BTreeSet<PathBuf>>,
@@ -139,13 +148,13 @@ impl Watch {
     }
 
     async fn settled(&self) -> Reading {
-        let mut last = Reading::of(self.known.paths()).await;
+        let mut last = Reading::of(self.known.watched()).await;
         if last.contents == self.known {
             return last;
         }
         for _ in 0..Self::MAX_READINGS {
             sleep(Self::QUIET).await;
-            let next = Reading::of(self.known.paths()).await;
+            let next = Reading::of(self.known.watched()).await;
             let settled = next.contents == last.contents;
             last = next;
             if settled {

@@ -57,10 +57,13 @@ pub fn check(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
-    let Draft { mut problems, loaded } = asked.source.chosen(environment).draft();
+    let source = asked.source.chosen(environment);
+    let Draft { mut problems, loaded } = source.draft();
     let found = loaded.as_ref().map(examine).unwrap_or_default();
     extend(&mut problems, found.problems.into_iter());
-    problems.sort_by_key(|problem| problem.line);
+    // Overlays come after the file that names them, each in the order in which it applies.
+    let place = |problem: &Problem| if problem.file == source.file() { (false, problem.line) } else { (true, None) };
+    problems.sort_by_key(place);
     let of_file = loaded.as_ref().map(|loaded| loaded.warnings.as_slice()).unwrap_or_default();
     let exit = tell(err, &problems, &[of_file, &found.warnings].concat())?;
     if let (Exit::Done, Some(loaded)) = (exit, &loaded) {
@@ -166,7 +169,8 @@ fn policy(loaded: &Loaded) -> Option<Problem> {
     let settings = &loaded.settings;
     let place = Place { zone: settings.zone.clone(), hostname: settings.hostname.clone() };
     let error = Policy::load(&settings.policy, place, Metrics::new().policy.clone()).err()?;
-    Some(loaded.sources.problem("policy.file", error.to_string()))
+    let setting = if settings.policy.file.is_some() { "policy.file" } else { "policy.folder" };
+    Some(loaded.sources.problem(setting, error.to_string()))
 }
 
 /// That the registry's file could be used as it is now.

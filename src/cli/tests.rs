@@ -38,7 +38,7 @@ fn every_command_explains_itself() {
         }
         names.push(name);
     }
-    assert_eq!(names, ["run", "check", "explain", "stream", "demo", "completions", "man"]);
+    assert_eq!(names, ["run", "check", "explain", "policy", "stream", "demo", "completions", "man"]);
     let whole = Args::command().render_long_help().to_string();
     assert!(whole.contains("Exit status:\n  0  done"));
     for name in names {
@@ -54,9 +54,21 @@ fn every_command_has_a_manual_page() {
     let mut pages: Vec<_> = fs::read_dir(below).unwrap().map(|page| page.unwrap().path()).collect();
     pages.sort();
     let names: Vec<_> = pages.iter().map(|page| page.file_name().unwrap().to_str().unwrap()).collect();
-    let expected = ["-check", "-completions", "-demo", "-explain", "-man", "-run", "-stream", ""];
+    let expected = [
+        "-check",
+        "-completions",
+        "-demo",
+        "-explain",
+        "-man",
+        "-policy-diff",
+        "-policy-reference",
+        "-policy",
+        "-run",
+        "-stream",
+        "",
+    ];
     assert_eq!(names, expected.map(|command| format!("fingerpost{command}.1")));
-    let stream = fs::read_to_string(&pages[6]).unwrap();
+    let stream = fs::read_to_string(&pages[9]).unwrap();
     assert!(stream.contains("server\\-name"));
 }
 

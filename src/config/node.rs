@@ -131,7 +131,7 @@ impl<'de> Visitor<'de> for Tree {
         while let Some(key) = entries.next_key_seed(Self)? {
             let key = match key {
                 Node::Text(key) => key,
-                other => other.to_string(),
+                other => return Err(A::Error::custom(format!("expected text as a key, found {other}; quote it"))),
             };
             map.push((key, entries.next_value_seed(Self)?));
         }
@@ -239,5 +239,7 @@ a: again
         assert_eq!(lines("a: 1\nb: [\n"), Some(3));
         assert_eq!(lines("a: 1\nb: !tag 1\n"), Some(2));
         assert_eq!(lines("a: 1\n---\nb: 2\n"), None);
+        let (line, text) = parse("a: {\n 1: x}\n").unwrap_err();
+        assert!(line.is_some() && text.contains("expected text as a key, found 1; quote it"), "{line:?} {text}");
     }
 }

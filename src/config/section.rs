@@ -17,6 +17,8 @@ pub(super) struct Report {
     places: RefCell<BTreeMap<String, Place>>,
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
+    /// Problems of files that this one names, in the order in which they were read.
+    elsewhere: RefCell<Vec<Problem>>,
 }
 
 /// A mapping. When it goes out of scope, it reports the keys that nobody asked for: ask for all of them before leaving.
@@ -30,6 +32,15 @@ pub(super) struct Section<'r> {
     /// What nobody has asked for yet.
     entries: Vec<Entry>,
     asked: Vec<&'static str>,
+}
+
+/// One value of a mapping or list whose keys are its author's own.
+#[derive(Debug)]
+pub(super) struct Item<'r> {
+    report: &'r Report,
+    name: String,
+    spot: Spot,
+    pub(super) node: Node,
 }
 
 #[derive(Debug)]
@@ -47,6 +58,7 @@ impl Report {
             places: RefCell::default(),
             problems: RefCell::default(),
             warnings: RefCell::default(),
+            elsewhere: RefCell::default(),
         }
     }
 
@@ -62,12 +74,19 @@ impl Report {
         Section::new(self, String::new(), Vec::new(), node)
     }
 
-    /// Where every setting stands that was asked for, and what was found wrong, both in the order of the file.
+    /// Reports that the file as a whole cannot be used.
+    pub(super) fn unusable(&self, text: String) {
+        self.problems.borrow_mut().push(self.at_line(None, "", text));
+    }
+
+    /// Where every setting stands that was asked for, and what was found wrong, both in the order of the file; after
+    /// that, what was found wrong in other files.
     pub(super) fn into_parts(self) -> (Sources, Vec<Problem>, Vec<Problem>) {
         let sources = Sources::new(&self.file, &self.text, self.places.into_inner());
         let (mut problems, mut warnings) = (self.problems.into_inner(), self.warnings.into_inner());
         problems.sort_by_key(|problem| problem.line);
         warnings.sort_by_key(|problem| problem.line);
+        problems.extend(self.elsewhere.into_inner());
         (sources, problems, warnings)
     }
 
@@ -170,6 +189,21 @@ impl<'r> Section<'r> {
         Some(items.into_iter().filter_map(|(name, spot, node)| Self::new(self.report, name, spot, node)).collect())
     }
 
+    /// Takes every entry that nobody asked for: its keys are the author's own.
+    pub(super) fn rest(&mut self) -> Vec<(String, Item<'r>)> {
+        let entries = std::mem::take(&mut self.entries).into_iter();
+        let item = |entry: Entry| {
+            let name = self.path(&entry.key);
+            (entry.key, Item { report: self.report, name, spot: entry.spot, node: entry.node })
+        };
+        entries.map(item).collect()
+    }
+
+    /// Reports what was found in a file that this one names.
+    pub(super) fn found_elsewhere(&self, problems: Vec<Problem>) {
+        self.report.elsewhere.borrow_mut().extend(problems);
+    }
+
     /// Whether the file gives `key` a value, which may be a wrong one.
     pub(super) fn has(&self, key: &str) -> bool {
         self.given.iter().any(|given| given == key)
@@ -246,6 +280,28 @@ impl<'r> Section<'r> {
             (name, "") => name.to_owned(),
             (name, key) => format!("{name}.{key}"),
         }
+    }
+}
+
+impl<'r> Item<'r> {
+    /// Reports that this value is wrong.
+    pub(super) fn problem(&self, text: String) {
+        self.report.problem(&self.name, &self.spot, text);
+    }
+
+    /// The mapping that this is; `None`, and a problem, if it is none.
+    pub(super) fn section(self) -> Option<Section<'r>> {
+        Section::new(self.report, self.name, self.spot, self.node)
+    }
+
+    /// The items of the list that this is; none if it is no list.
+    pub(super) fn items(self) -> Vec<Self> {
+        let Node::List(list) = self.node else { return Vec::new() };
+        let numbered = list.into_iter().enumerate().map(|(index, node)| {
+            let spot = [self.spot.as_slice(), &[index]].concat();
+            Self { report: self.report, name: format!("{}[{index}]", self.name), spot, node }
+        });
+        numbered.collect()
     }
 }
 

@@ -10,9 +10,11 @@ use std::time::Duration;
 use crate::names::{Hostname, Zone};
 
 mod network;
+mod policy;
 mod tls;
 
 pub use network::Network;
+pub use policy::{Background, DryRun, Param, Params, Policy, Rule};
 pub use tls::{ClientCertificates, ClientTls, KeyPairFiles, ServerTls, TlsVersion, Trust};
 
 /// Everything one generation is made from.
@@ -116,17 +118,6 @@ pub struct HostPort {
     pub port: u16,
 }
 
-/// The Lua that decides, and what one call of it may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// `None` is the built-in default: Zuul's own routing.
-    pub file: Option<PathBuf>,
-    /// Longest time of one decision.
-    pub time_limit: Duration,
-    /// Memory of one engine, in bytes; there is one engine a worker thread.
-    pub memory_limit: usize,
-}
-
 /// How targets are dialled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -223,12 +214,6 @@ impl std::fmt::Display for HostPort {
     }
 }
 
-impl Default for Policy {
-    fn default() -> Self {
-        Self { file: None, time_limit: Duration::from_millis(50), memory_limit: 16 << 20 }
-    }
-}
-
 impl Default for Upstream {
     fn default() -> Self {
         Self {
@@ -285,7 +270,8 @@ impl Listener {
 }
 
 impl Settings {
-    /// Every file named here whose change makes another generation. A registry file is followed on its own.
+    /// Every file named here whose change makes another generation; those of policies lie in [`Policy::folders`], too.
+    /// A registry file is followed on its own.
     pub fn files(&self) -> Vec<PathBuf> {
         let servers = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         let clients = self.upstream.tls.iter().chain(self.registry.tls());

@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::node::Node;
-use crate::config::settings::Network;
+use crate::config::settings::{Network, Policy};
 use crate::names::{Hostname, Zone};
 
 /// What a value parser answers: the value, or what it expected and found.
@@ -102,6 +102,21 @@ pub(super) fn network(node: &Node) -> Parsed<Network> {
     Network::new(address, prefix).map_err(|why| format!("{why}: {node}"))
 }
 
+/// One value, or a list of at least one.
+pub(super) fn some<T>(parse: impl Fn(&Node) -> Parsed<T>) -> impl Fn(&Node) -> Parsed<Vec<T>> {
+    move |node| match node {
+        Node::List(items) if items.is_empty() => Err("is empty; give at least one, or remove the key".to_owned()),
+        Node::List(items) => items.iter().map(&parse).collect(),
+        one => Ok(vec![parse(one)?]),
+    }
+}
+
+/// A policy's name, which is its file's without `.lua`.
+pub(super) fn policy_name(node: &Node) -> Parsed<String> {
+    let name = text(node)?;
+    if Policy::is_name(&name) { Ok(name) } else { Err(expected("a policy's name: letters, digits, _ and -", node)) }
+}
+
 /// A zone's name.
 pub(super) fn zone(node: &Node) -> Parsed<Zone> {
     Zone::parse(&text(node)?).ok_or_else(|| expected("a zone's name, which has no slash", node))
@@ -120,7 +135,7 @@ pub(super) fn log_filter(node: &Node) -> Parsed<String> {
 }
 
 /// Says that `word` is not among `known`, and which of them is probably meant.
-pub(super) fn unknown(what: &str, word: &str, known: &[&'static str]) -> String {
+pub(super) fn unknown(what: &str, word: &str, known: &[&str]) -> String {
     let nearest = known.iter().min_by_key(|candidate| strsim::damerau_levenshtein(candidate, word));
     match nearest {
         // A third of the letters wrong is still a slip of the finger; more is another word.

@@ -3,18 +3,20 @@
 //! Every key stands in `config/fingerpost.yaml` with its default; a test holds this file and that one together.
 
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::section::{Report, Section};
 use crate::config::settings::{
-    Listener, Log, LogFormat, Monitoring, Policy, Process, Registration, Registry, Settings, Stream, Upstream,
+    Listener, Log, LogFormat, Monitoring, Process, Registration, Registry, Settings, Stream, Upstream,
 };
-use crate::config::value::{boolean, duration, hostname, log_filter, one_of, size, socket_address, text, whole, zone};
+use crate::config::value::{boolean, duration, hostname, log_filter, one_of, socket_address, text, whole, zone};
 use crate::config::{Draft, Loaded, fqdn};
 use crate::names::Hostname;
 
 mod listeners;
+mod params;
+mod policy;
 mod registry;
 #[cfg(test)]
 mod tests;
@@ -34,16 +36,28 @@ const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST;
 const KEEPALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(32_767);
 const PROBES: RangeInclusive<u32> = 1..=127;
 
-/// Reads the text of the file at `path`, asking `machine` for the host name if the file has none.
-pub(super) fn read(path: &Path, text: &str, machine: &dyn Fn() -> Result<Hostname, String>) -> Draft {
+/// What a configuration depends on beside its own text.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'a> {
+    /// The machine's own name.
+    pub(super) machine: &'a dyn Fn() -> Result<Hostname, String>,
+    /// The files with settings in a folder of overlays, in the order in which they apply.
+    pub(super) overlays: &'a dyn Fn(&Path) -> Result<Vec<Overlay>, String>,
+}
+
+/// A file of a folder of overlays, and its text, or why there is none.
+pub(super) type Overlay = (PathBuf, Result<String, String>);
+
+/// Reads the text of the file at `path`, asking the surroundings for what the text leaves to them.
+pub(super) fn read(path: &Path, text: &str, around: Surroundings<'_>) -> Draft {
     let report = Report::new(path, text);
-    let settings = report.root().and_then(|root| settings(root, machine));
+    let settings = report.root().and_then(|root| settings(root, around));
     let (sources, problems, warnings) = report.into_parts();
     Draft { problems, loaded: settings.map(|settings| Loaded { settings, warnings, sources }) }
 }
 
-fn settings(mut root: Section<'_>, machine: &dyn Fn() -> Result<Hostname, String>) -> Option<Settings> {
-    let hostname = machine_name(&mut root, machine);
+fn settings(mut root: Section<'_>, around: Surroundings<'_>) -> Option<Settings> {
+    let hostname = machine_name(&mut root, around.machine);
     let zone = root.value("zone", zone);
     let (listeners, all_listeners) = listeners::listeners(&mut root);
     let registry = registry::registry(&mut root);
@@ -53,7 +67,7 @@ fn settings(mut root: Section<'_>, machine: &dyn Fn() -> Result<Hostname, String
         doubt.into_iter().for_each(|text| root.warn("hostname", text));
     }
     let settings = Settings {
-        policy: policy(&mut root),
+        policy: policy::policy(&mut root, &listeners, around),
         upstream: upstream(&mut root),
         stream: stream(&mut root),
         monitoring: monitoring(&mut root),
@@ -101,16 +115,6 @@ fn exists(section: &Section<'_>, name: &str, listeners: &[Listener]) {
     let known: Vec<_> = listeners.iter().map(|listener| listener.name.as_str()).collect();
     if !known.contains(&name) {
         section.problem("listener", format!("no listener is called {name:?}; there are: {}", known.join(", ")));
-    }
-}
-
-fn policy(root: &mut Section<'_>) -> Policy {
-    let default = Policy::default();
-    let Some(mut section) = root.section("policy") else { return default };
-    Policy {
-        file: section.path_value("file"),
-        time_limit: section.value("time_limit", duration(WAIT)).unwrap_or(default.time_limit),
-        memory_limit: section.value("memory_limit", size).unwrap_or(default.memory_limit),
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) struct Made {
 
 impl Described for Made {
     const NAME: &'static str = "Route";
+    const ABOUT: &'static str = "A way to a build's log, or an answer of the relay's own. Scripts can only hand it on.";
     const FIELDS: &'static [Field<Self>] = &[];
 }
 

@@ -6,19 +6,27 @@ use std::sync::Arc;
 use bytesize::ByteSize;
 use mlua::{Function, Lua, LuaOptions, Table, Value};
 
-use super::facts::{Fact, RequestFacts, quote};
+use super::answer::Made;
+use super::call::Call;
+use super::description::{Hook, Type, parameter};
+use super::facts::{Described as _, Fact, RequestFacts, quote};
 use super::failure::{Complaint, ScriptName};
 use super::limits::Stopwatch;
 use super::program::Program;
-use super::relay::{self, Call};
-use super::{FailureKind, Request, answer, library, spelling};
+use super::relay::RELAY;
+use super::{FailureKind, Request, answer, description, library, spelling};
 use crate::route::Route;
 
 /// The version of the API that a policy is written for.
 const API: f64 = 1.0;
 
-/// What a policy's table may hold.
-const KEYS: [&str; 2] = ["api", "route"];
+/// What the relay calls of a policy.
+pub(super) const HOOKS: [Hook; 1] = [Hook {
+    name: "route",
+    about: "Decides the way of one request. A list of routes is tried in order; a refusal stands alone.",
+    parameters: &[parameter("request", Type::Fact(RequestFacts::KIND), "what was asked, and by whom")],
+    returns: Type::Either(&[Type::Fact(Made::KIND), Type::List(&Type::Fact(Made::KIND))]),
+}];
 
 /// A loaded policy on one thread.
 pub(super) struct Engine {
@@ -53,7 +61,7 @@ impl Engine {
 
     /// Decides one request; also says at which line the route was made, if `explaining`.
     pub(super) fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<(Route, Option<usize>), Complaint> {
-        self.lua.set_app_data(Call::new(request, explaining));
+        self.lua.set_app_data(Call::deciding(request, explaining));
         self.watch.start();
         let outcome = self.route.call::<Value>(Fact(RequestFacts::new(request)));
         self.lua.set_app_data(Call::default());
@@ -78,7 +86,8 @@ impl Engine {
 impl Empty {
     fn new(program: &Program) -> mlua::Result<Self> {
         let lua = Lua::new_with(library::parts(), LuaOptions::default())?;
-        library::furnish(&lua, relay::table(&lua, &program.place)?)?;
+        lua.set_app_data(program.place.clone());
+        library::furnish(&lua, description::table(&lua, &RELAY)?)?;
         library::seal(&lua)?;
         lua.set_app_data(Call::loading());
         lua.set_app_data(ScriptName(program.chunk.clone()));
@@ -125,9 +134,10 @@ fn policy_table(value: &Value) -> Result<Function, Complaint> {
 
 fn known_key(key: &Value) -> Result<(), Complaint> {
     let name = key.as_string().map(|key| key.to_string_lossy()).unwrap_or_default();
-    match KEYS.contains(&name.as_str()) {
+    let known = ["api"].into_iter().chain(HOOKS.iter().map(|hook| hook.name));
+    match known.clone().any(|known| known == name) {
         true => Ok(()),
-        false => Err(wrong(&format!("a policy has no key {}{}", quote(key), spelling::hint(&name, KEYS.into_iter())))),
+        false => Err(wrong(&format!("a policy has no key {}{}", quote(key), spelling::hint(&name, known)))),
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use mlua::{Lua, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
 
+use super::answer::Made;
+use super::description::{self, Class, Kind, Name, Type};
 use super::failure::{Complaint, beginning, printable};
 use super::{FailureKind, Request, spelling};
 use crate::names::{BuildId, Zone};
@@ -17,9 +19,13 @@ use crate::tls::Identity;
 /// Longest string in a message, in characters.
 const MAX_QUOTED: usize = 60;
 
-/// One field of a fact: its name in Lua, and how to read it.
+const STRING: Type = Type::String;
+const TEXT: Type = Type::Optional(&STRING);
+const NUMBER: Type = Type::Optional(&Type::Number);
+
+/// One field of a fact: what it is in Lua, and how to read it.
 pub(super) struct Field<T> {
-    pub(super) name: &'static str,
+    pub(super) name: Name,
     read: fn(&Lua, &T) -> mlua::Result<Value>,
 }
 
@@ -27,8 +33,24 @@ pub(super) struct Field<T> {
 pub(super) trait Described: Sized + Send + Sync + 'static {
     /// What messages and type definitions call it.
     const NAME: &'static str;
+    /// What it stands for, in one sentence.
+    const ABOUT: &'static str;
     /// All that a script can read of it.
     const FIELDS: &'static [Field<Self>];
+    /// The type, for the description of what takes or returns one.
+    const KIND: Kind = Kind { name: Self::NAME, is: is::<Self> };
+}
+
+/// Describes every type of which scripts see values.
+pub(super) fn classes() -> [Class; 6] {
+    [
+        class::<RequestFacts>(),
+        class::<Arc<Build>>(),
+        class::<Worker>(),
+        class::<Arc<Gateway>>(),
+        class::<Arc<Identity>>(),
+        class::<Made>(),
+    ]
 }
 
 /// A described value in Lua's hands.
@@ -61,61 +83,123 @@ impl RequestFacts {
 
 impl Described for RequestFacts {
     const NAME: &'static str = "Request";
+    const ABOUT: &'static str = "What a viewer asked, and who asks.";
     const FIELDS: &'static [Field<Self>] = &[
-        field("query", |lua, request| text(lua, &request.query)),
-        field("uuid", |lua, request| optional(lua, request.uuid.as_ref().map(BuildId::as_str))),
-        field("build", |lua, request| fact(lua, request.build.as_ref())),
-        field("listener", |lua, request| text(lua, &request.listener)),
-        field("peer", |lua, request| text(lua, &request.peer.to_canonical().to_string())),
-        field("server_name", |lua, request| optional(lua, request.server_name.as_deref())),
-        field("identity", |lua, request| fact(lua, request.identity.as_ref())),
+        field(
+            "query",
+            STRING,
+            "The line that the viewer sent, without its end and trailing blanks.",
+            |lua, request| text(lua, &request.query),
+        ),
+        field("uuid", TEXT, "The build that the line names, known or not; nil if it names none.", |lua, request| {
+            optional(lua, request.uuid.as_ref().map(BuildId::as_str))
+        }),
+        field(
+            "build",
+            Type::Optional(&Type::Fact(<Arc<Build>>::KIND)),
+            "What is known of that build; nil if nothing is.",
+            |lua, request| fact(lua, request.build.as_ref()),
+        ),
+        field("listener", STRING, "The name of the listener that took the request.", |lua, request| {
+            text(lua, &request.listener)
+        }),
+        field("peer", STRING, "The viewer's address, without a port.", |lua, request| {
+            text(lua, &request.peer.to_canonical().to_string())
+        }),
+        field("server_name", TEXT, "The server name (SNI) that the viewer asked for over TLS.", |lua, request| {
+            optional(lua, request.server_name.as_deref())
+        }),
+        field(
+            "identity",
+            Type::Optional(&Type::Fact(<Arc<Identity>>::KIND)),
+            "Who the viewer proved to be by its certificate; nil without one.",
+            |lua, request| fact(lua, request.identity.as_ref()),
+        ),
     ];
 }
 
 impl Described for Arc<Build> {
     const NAME: &'static str = "Build";
+    const ABOUT: &'static str = "A build that Zuul asked its executors for.";
     const FIELDS: &'static [Field<Self>] = &[
-        field("uuid", |lua, build| text(lua, build.uuid.as_str())),
-        field("tenant", |lua, build| optional(lua, build.tenant.as_deref())),
-        field("pipeline", |lua, build| optional(lua, build.pipeline.as_deref())),
-        field("zone", |lua, build| zone(lua, build.zone.as_ref())),
-        field("state", |lua, build| optional(lua, build.state.as_deref())),
-        field("worker", |lua, build| fact(lua, build.worker.as_ref())),
+        field("uuid", STRING, "The build's own uuid, 32 hexadecimal digits.", |lua, build| {
+            text(lua, build.uuid.as_str())
+        }),
+        field("tenant", TEXT, "Zuul's tenant.", |lua, build| optional(lua, build.tenant.as_deref())),
+        field("pipeline", TEXT, "Zuul's pipeline.", |lua, build| optional(lua, build.pipeline.as_deref())),
+        field(
+            "zone",
+            TEXT,
+            "The zone that it was asked to run in, which is not always where it runs: see worker.zone.",
+            |lua, build| zone(lua, build.zone.as_ref()),
+        ),
+        field(
+            "state",
+            TEXT,
+            "Zuul's word: requested, hold, running, paused, completed, or what a later Zuul adds.",
+            |lua, build| optional(lua, build.state.as_deref()),
+        ),
+        field(
+            "worker",
+            Type::Optional(&Type::Fact(Worker::KIND)),
+            "Who runs it; nil until an executor took it.",
+            |lua, build| fact(lua, build.worker.as_ref()),
+        ),
     ];
 }
 
 impl Described for Worker {
     const NAME: &'static str = "Worker";
+    const ABOUT: &'static str = "The executor that runs a build.";
     const FIELDS: &'static [Field<Self>] = &[
-        field("hostname", |lua, worker| text(lua, worker.hostname.as_str())),
-        field("log_port", |_, worker| port(worker.log_port)),
-        field("zone", |lua, worker| zone(lua, worker.zone.as_ref())),
+        field("hostname", STRING, "The executor's host name.", |lua, worker| text(lua, worker.hostname.as_str())),
+        field("log_port", NUMBER, "The port of its log streamer; nil if it registered none.", |_, worker| {
+            port(worker.log_port)
+        }),
+        field("zone", TEXT, "The zone that the build runs in; nil outside of every zone.", |lua, worker| {
+            zone(lua, worker.zone.as_ref())
+        }),
     ];
 }
 
 impl Described for Arc<Gateway> {
     const NAME: &'static str = "Gateway";
+    const ABOUT: &'static str = "A relay, or Zuul's own gateway, that is registered for a zone.";
     const FIELDS: &'static [Field<Self>] = &[
-        field("id", |lua, gateway| text(lua, &gateway.id)),
-        field("hostname", |lua, gateway| text(lua, gateway.hostname.as_str())),
-        field("port", |_, gateway| port(gateway.public_port)),
-        field("zone", |lua, gateway| zone(lua, gateway.zone.as_ref())),
-        field("tls", |_, gateway| Ok(Value::Boolean(gateway.use_ssl))),
-        field("state", |lua, gateway| text(lua, gateway.state.as_str())),
-        field("version", |lua, gateway| optional(lua, gateway.version.as_deref())),
+        field("id", STRING, "Its name in the registry, which no other gateway shares.", |lua, gateway| {
+            text(lua, &gateway.id)
+        }),
+        field("hostname", STRING, "The name to dial, and to verify.", |lua, gateway| {
+            text(lua, gateway.hostname.as_str())
+        }),
+        field("port", NUMBER, "The port to dial; nil if it registered none.", |_, gateway| port(gateway.public_port)),
+        field("zone", TEXT, "The zone that it serves; nil outside of every zone.", |lua, gateway| {
+            zone(lua, gateway.zone.as_ref())
+        }),
+        field("tls", Type::Boolean, "Whether it speaks TLS.", |_, gateway| Ok(Value::Boolean(gateway.use_ssl))),
+        field(
+            "state",
+            Type::Word(&["running", "paused", "initializing", "stopped", "unknown"]),
+            "What it says of itself.",
+            |lua, gateway| text(lua, gateway.state.as_str()),
+        ),
+        field("version", TEXT, "Its version, or Zuul's.", |lua, gateway| optional(lua, gateway.version.as_deref())),
     ];
 }
 
 impl Described for Arc<Identity> {
     const NAME: &'static str = "Identity";
+    const ABOUT: &'static str = "Who a viewer proved to be, by a certificate that was verified.";
     const FIELDS: &'static [Field<Self>] = &[
-        field("subject", |lua, identity| text(lua, &identity.subject)),
-        field("names", |lua, identity| {
+        field("subject", STRING, "The certificate's subject, as text.", |lua, identity| text(lua, &identity.subject)),
+        field("names", Type::List(&STRING), "Its subject alternative names.", |lua, identity| {
             let names = lua.create_sequence_from(identity.names.iter().map(String::as_str))?;
             names.set_readonly(true);
             Ok(Value::Table(names))
         }),
-        field("fingerprint", |lua, identity| text(lua, &identity.fingerprint)),
+        field("fingerprint", STRING, "Its SHA-256 fingerprint, in hexadecimal digits.", |lua, identity| {
+            text(lua, &identity.fingerprint)
+        }),
     ];
 }
 
@@ -128,7 +212,7 @@ impl<T: Described> UserData for Fact<T> {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_meta_method(MetaMethod::Index, |lua, fact, key: Value| match named(T::FIELDS, &key) {
             Some(field) => (field.read)(lua, &fact.0),
-            None => Err(unknown_key(lua, T::NAME, &key, T::FIELDS.iter().map(|field| field.name))),
+            None => Err(unknown_key(lua, T::NAME, &key, T::FIELDS.iter().map(|field| field.name.name))),
         });
         methods.add_meta_method(MetaMethod::NewIndex, |lua, _, (key, _): (Value, Value)| -> mlua::Result<()> {
             let text = format!("a {} is read-only; its {} cannot be set", T::NAME, quote(&key));
@@ -140,7 +224,7 @@ impl<T: Described> UserData for Fact<T> {
 
 fn named<T>(fields: &'static [Field<T>], key: &Value) -> Option<&'static Field<T>> {
     let key = key.as_string()?;
-    fields.iter().find(|field| *key == field.name)
+    fields.iter().find(|field| *key == field.name.name)
 }
 
 /// The error of reading what `owner` does not have.
@@ -194,6 +278,19 @@ fn port(number: Option<u16>) -> mlua::Result<Value> {
     Ok(number.map_or(Value::Nil, |number| Value::Number(f64::from(number))))
 }
 
-const fn field<T>(name: &'static str, read: fn(&Lua, &T) -> mlua::Result<Value>) -> Field<T> {
-    Field { name, read }
+fn class<T: Described>() -> Class {
+    Class { name: T::NAME, about: T::ABOUT, fields: T::FIELDS.iter().map(|field| field.name).collect() }
+}
+
+fn is<T: Described>(value: &Value) -> bool {
+    value.as_userdata().is_some_and(|fact| fact.is::<Fact<T>>())
+}
+
+const fn field<T>(
+    name: &'static str,
+    of: Type,
+    about: &'static str,
+    read: fn(&Lua, &T) -> mlua::Result<Value>,
+) -> Field<T> {
+    Field { name: description::name(name, of, about), read }
 }

@@ -4,8 +4,8 @@
 use mlua::{Function, Lua, LuaString, MultiValue, StdLib, Table, Value};
 
 use super::FailureKind;
+use super::call::Call;
 use super::failure::{self, Complaint};
-use super::relay::Call;
 use super::spelling;
 
 /// What the guards of the library are called in Lua's messages.
@@ -108,7 +108,6 @@ pub(super) fn seal(lua: &Lua) -> mlua::Result<()> {
 }
 
 /// Every name that stays, as a script writes it.
-#[cfg(test)]
 pub(super) fn names() -> impl Iterator<Item = String> {
     let functions = |(library, names): (&'static str, &'static [&'static str])| {
         names.iter().map(move |name| format!("{library}.{name}"))

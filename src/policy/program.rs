@@ -1,7 +1,5 @@
 //! A policy's text and its bytecode, with everything else that an engine is started from. Never runs it.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,18 +7,15 @@ use mlua::Lua;
 use mlua::chunk::{Chunk, ChunkMode, Compiler};
 
 use super::failure::{Complaint, Failure, LoadError};
+use super::sources::Sources;
 use super::{FailureKind, Place};
 use crate::config::settings;
-
-const DEFAULT: &str = include_str!("../../scripts/default.lua");
-
-/// Longest script, in bytes. Luau compiles without a limit of its own.
-const MAX_TEXT: u64 = 1 << 20;
 
 /// Longest name in Lua's messages, in characters; Luau cuts its own at 255 bytes.
 const MAX_CHUNK_NAME: usize = 60;
 
 /// What every engine of a policy is started from.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Program {
     /// For operators: the file as configured.
     pub(super) name: String,
@@ -36,21 +31,31 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn read(settings: &settings::Policy, place: Place) -> Result<Self, LoadError> {
-        let (name, chunk, text) = match &settings.file {
-            Some(path) => (path.display().to_string(), chunk_name(path), read_text(path)?),
-            None => ("built-in default".to_owned(), "default.lua".to_owned(), DEFAULT.to_owned()),
+        let Sources { mut policies, default, .. } = Sources::read(settings)?;
+        let Some(source) = policies.remove(&default) else {
+            return Err(LoadError {
+                file: default,
+                line: None,
+                message: "there is no such policy".to_owned(),
+                excerpt: None,
+            });
         };
         let mut program = Self {
-            name,
-            chunk,
+            name: source.title(),
+            chunk: source.path.as_deref().map_or_else(|| "default.lua".to_owned(), chunk_name),
             place,
             time_limit: settings.time_limit,
             memory_limit: settings.memory_limit,
-            text,
+            text: source.text,
             bytecode: Vec::new(),
         };
         program.bytecode = Compiler::new().compile(&program.text).map_err(|error| program.syntax_error(&error))?;
         Ok(program)
+    }
+
+    /// The same script for a relay that stands elsewhere.
+    pub(super) fn placed(&self, place: Place) -> Self {
+        Self { place, ..self.clone() }
     }
 
     /// The script, to be run in `lua`.
@@ -88,21 +93,4 @@ impl Program {
 fn chunk_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     name.chars().filter(|c| !c.is_control()).take(MAX_CHUNK_NAME).collect()
-}
-
-fn read_text(path: &Path) -> Result<String, LoadError> {
-    let failed = |message: String| LoadError { file: path.display().to_string(), line: None, message, excerpt: None };
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_TEXT + 1).read_to_end(&mut bytes))
-        .map_err(|error| failed(format!("the policy cannot be read: {error}")))?;
-    if bytes.len() as u64 > MAX_TEXT {
-        return Err(failed(format!("the policy is longer than {MAX_TEXT} bytes; is this the right file?")));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        failed(format!(
-            "the policy is not UTF-8 from byte {} on; is this the right file?",
-            error.utf8_error().valid_up_to()
-        ))
-    })
 }

@@ -8,7 +8,6 @@ mod threads;
 mod zuul;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,5 +154,5 @@ pub(super) fn hosts(route: &Route) -> Vec<String> {
 }
 
 pub(super) fn short_limits() -> settings::Policy {
-    settings::Policy { file: None::<PathBuf>, time_limit: Duration::from_millis(20), memory_limit: 4 << 20 }
+    settings::Policy { time_limit: Duration::from_millis(20), memory_limit: 4 << 20, ..settings::Policy::default() }
 }

@@ -16,7 +16,7 @@ use crate::registry::builds::Builds;
 use crate::registry::model::{Build, Components, Executor, Freshness, Gateway, Snapshot, State, Worker};
 use crate::registry::publisher::Publisher;
 use crate::tasks::Tasks;
-use crate::watch::Watcher;
+use crate::watch::{Watched, Watcher};
 
 /// How often the file is looked at for changes that the kernel does not report.
 const POLL: Duration = Duration::from_secs(5);
@@ -107,7 +107,7 @@ struct FileExecutor {
 pub(super) async fn follow(file: PathBuf, mut publisher: Publisher, tasks: Tasks) {
     let malformed = publisher.metrics().malformed.clone();
     let mut watcher = Watcher::new(&tasks, POLL);
-    watcher.set(vec![file.clone()]).await;
+    watcher.set(vec![Watched::File(file.clone())]).await;
     loop {
         match read(&file).await {
             Ok(read) => publisher.publish(|snapshot| *snapshot = Snapshot { revision: snapshot.revision, ..read }),

@@ -2,7 +2,7 @@
 //!
 //! It must never dial: the caller brings the socket and the deadline.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -18,8 +18,16 @@ use super::load::{LoadError, LoadWarning, Loader, ReadFile, Report, from_disk};
 use super::stream::Stream;
 use super::verify::ServerVerifier;
 use super::{ALPN, BUFFER_LIMIT, provider};
-use crate::config::settings::ClientTls;
+use crate::config::settings::{ClientTls, Trust};
 use crate::transport::Records;
+
+/// Where systems keep the CAs they trust: Debian and Alpine, Fedora and its kin, openSUSE, and what OpenSSL itself names.
+pub const SYSTEM_CAS: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 /// TLS towards others, ready to connect.
 #[derive(Debug, Clone)]
@@ -32,6 +40,14 @@ impl Client {
     /// Reads and checks every file that `settings` names. Blocks on the file system.
     pub fn load(settings: &ClientTls) -> Result<Self, Vec<LoadError>> {
         Self::load_from(settings, &from_disk)
+    }
+
+    /// Trusts the CAs that the system trusts, by the first of [`SYSTEM_CAS`] that exists, and shows no certificate.
+    /// Blocks on the file system.
+    pub fn of_the_system() -> Result<Self, Vec<LoadError>> {
+        let existing = SYSTEM_CAS.iter().find(|bundle| Path::new(bundle).is_file());
+        let trust = Trust { ca: existing.unwrap_or(&SYSTEM_CAS[0]).into(), crl: None, version1_certificates: false };
+        Self::load(&ClientTls { identity: None, trust, verify_hostnames: true })
     }
 
     /// Does what [`Client::load`] does, with `read` in place of the file system.
@@ -70,9 +86,16 @@ impl Client {
     /// The server's name is sent only if `host` is a DNS name. In TLS 1.3 this side is done before the server has
     /// looked at the certificate that was shown: its refusal is the first thing that is read from the stream.
     pub async fn connect(&self, host: &str, tcp: TcpStream) -> Result<Stream, HandshakeError> {
+        self.connect_for(ALPN, host, tcp).await
+    }
+
+    /// Does what [`Client::connect`] does, for another application protocol: servers may refuse who offers only ones
+    /// that they do not know (RFC 7301, section 3.2).
+    pub async fn connect_for(&self, protocol: &[u8], host: &str, tcp: TcpStream) -> Result<Stream, HandshakeError> {
         let name =
             ServerName::try_from(host.to_owned()).map_err(|_| HandshakeError::BadHost { host: host.to_owned() })?;
         let connector = TlsConnector::from(Arc::clone(&self.config));
+        let connector = connector.with_alpn(vec![protocol.to_vec()]);
         let stream = connector.connect_with(name, tcp, |tls| tls.set_buffer_limit(Some(BUFFER_LIMIT))).await?;
         Ok(Stream::new(TlsStream::Client(stream), Records::Full))
     }

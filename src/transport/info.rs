@@ -27,8 +27,11 @@ pub struct TcpInfo {
     last_data: u32,
     /// Age of the last segment from the peer, with bytes or without, in milliseconds.
     last_segment: u32,
-    /// Path, round trips, windows.
-    _metrics: [u32; 11],
+    _path: [u32; 2],
+    /// Smoothed, in microseconds.
+    round_trip: u32,
+    /// How much round trips vary, windows, reordering.
+    _metrics: [u32; 8],
     _pacing: [u64; 2],
     acknowledged: u64,
     _received: u64,
@@ -76,6 +79,13 @@ impl TcpInfo {
         Duration::from_millis(self.last_data.into())
     }
 
+    /// The time from a segment to its acknowledgement, as the kernel smooths it (RFC 6298); `None` while it has
+    /// measured none. The handshake is the first that it measures.
+    pub fn round_trip(&self) -> Option<Duration> {
+        let micros = u64::from(self.round_trip);
+        (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
     /// How much the peer's kernel has acknowledged so far, in bytes. It takes no more than its reader leaves it room
     /// for, so this grows as long as the peer reads.
     pub fn acknowledged(&self) -> u64 {
@@ -88,3 +98,29 @@ struct Question;
 
 // The standard library has no TCP_INFO, nor has any wrapper among the dependencies; this is nix's way to add one.
 nix::getsockopt_impl!(Question, libc::IPPROTO_TCP, libc::TCP_INFO, TcpInfo, GetStruct<TcpInfo>);
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    #[test]
+    fn the_fields_stand_where_the_c_library_has_them() {
+        let ours = [
+            offset_of!(TcpInfo, state),
+            offset_of!(TcpInfo, unacknowledged),
+            offset_of!(TcpInfo, last_data),
+            offset_of!(TcpInfo, last_segment),
+            offset_of!(TcpInfo, round_trip),
+        ];
+        let theirs = [
+            offset_of!(libc::tcp_info, tcpi_state),
+            offset_of!(libc::tcp_info, tcpi_unacked),
+            offset_of!(libc::tcp_info, tcpi_last_data_recv),
+            offset_of!(libc::tcp_info, tcpi_last_ack_recv),
+            offset_of!(libc::tcp_info, tcpi_rtt),
+        ];
+        assert_eq!(ours, theirs);
+    }
+}

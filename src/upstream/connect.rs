@@ -1,10 +1,11 @@
 //! One TCP connection to a host: its name resolved, its addresses raced as RFC 8305 says, within one deadline. The
 //! only place that opens a connection; it never says a word to the peer.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -79,9 +80,27 @@ pub struct AddressError {
 
 /// Connects to `host`, a name or an address (IPv6 without brackets), and says which address it was.
 pub async fn connect(host: &str, port: u16, pace: Pace) -> Result<(TcpStream, SocketAddr), ConnectError> {
+    connect_by(&Resolver::default(), host, port, pace).await
+}
+
+/// Does what [`connect`] does, with the look-up in the turn that `resolver` gives it.
+pub async fn connect_by(
+    resolver: &Resolver,
+    host: &str,
+    port: u16,
+    pace: Pace,
+) -> Result<(TcpStream, SocketAddr), ConnectError> {
     let connect = Connect::new(host, port, pace);
-    let addresses = connect.resolve(&Resolver::default()).await?;
+    let addresses = connect.resolve(resolver).await?;
     connect.race(addresses).await
+}
+
+/// The addresses of `host` within `deadline`, in the order in which they would be dialled, without any twice.
+pub async fn look_up(resolver: &Resolver, host: &str, deadline: Duration) -> Result<Vec<IpAddr>, ConnectError> {
+    let pace = Pace { deadline, head_start: Duration::ZERO };
+    let found = Connect::new(host, 0, pace).resolve(resolver).await?;
+    let mut seen = HashSet::new();
+    Ok(found.iter().map(SocketAddr::ip).filter(|ip| seen.insert(*ip)).collect())
 }
 
 /// One connection in the making, its deadline running.

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 
 /// Looks names up, so many at one time. Clones share that number.
 #[derive(Debug, Clone)]
-pub(super) struct Resolver {
+pub struct Resolver {
     places: Arc<Semaphore>,
 }
 
@@ -63,9 +63,17 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
+    use crate::upstream::look_up;
 
     fn once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_is_waited_for_until_its_deadline() {
+        let resolver = Resolver::new(0);
+        let said = look_up(&resolver, "localhost", std::time::Duration::from_secs(3)).await.unwrap_err().to_string();
+        assert_eq!(said, "the name localhost was not resolved within 3s");
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ use crate::tasks::Tasks;
 
 mod over_tls;
 mod route_timeout;
+mod seen;
 
 const UUID: &str = "0123456789abcdef0123456789abcdef";
 const LONG: Duration = Duration::from_secs(3600);

@@ -256,7 +256,7 @@ fn yaml(world: &World, conf: &Conf) -> String {
     let tls = if conf.tls { server_tls(world) } else { String::new() };
     format!(
         "hostname: \"{}\"\nzone: here\nlisteners:\n  - name: finger\n    address: \"{}\"\n{tls}{}\
-         policy:\n  file: policy.lua\nmonitoring:\n  address: \"{}\"\nprocess:\n  command_socket: \"{}\"\n",
+         policy:\n  file: policy.lua\n  dry_run: errors\nmonitoring:\n  address: \"{}\"\nprocess:\n  command_socket: \"{}\"\n",
         conf.hostname,
         conf.address,
         world.registry_yaml(),

@@ -16,6 +16,7 @@ mod support;
 
 mod check;
 mod demo;
+mod diff;
 mod explain;
 mod logging;
 mod metrics;

@@ -50,7 +50,17 @@ fn registry(settings: &Settings) -> String {
 }
 
 fn policy(settings: &Settings) -> String {
-    settings.policy.file.as_ref().map_or_else(|| "built-in".to_owned(), |file| file.display().to_string())
+    let policy = &settings.policy;
+    let scripts = policy.file.as_ref().or(policy.folder.as_ref());
+    let mut parts = vec![scripts.map_or_else(|| "built-in".to_owned(), |path| path.display().to_string())];
+    parts.extend(policy.overlays.as_ref().map(|folder| format!("overlays {}", folder.display())));
+    parts.extend(policy.default.as_ref().map(|name| format!("default {name}")));
+    match policy.rules.len() {
+        0 => {}
+        1 => parts.push("1 rule".to_owned()),
+        rules => parts.push(format!("{rules} rules")),
+    }
+    parts.join(", ")
 }
 
 fn upstream(settings: &Settings) -> &'static str {

@@ -152,6 +152,34 @@ policy:
 }
 
 #[test]
+fn policies_are_summed_up_by_where_they_are_and_how_they_are_chosen() {
+    let site = Site::new();
+    fs::create_dir(site.dir.path().join("policies")).unwrap();
+    fs::create_dir(site.dir.path().join("policies.d")).unwrap();
+    let mine = "return { api = 1, route = function(request) return relay.refuse('no') end }\n";
+    site.write("policies/mine.lua", mine);
+    site.write("policies.d/50-site.yaml", "rules: [{tenant: a, policy: mine}]\n");
+    let text = format!(
+        "{GOOD}policy:\n  folder: policies\n  overlays: policies.d\n  default: mine\n  rules: [{{zone: b, policy: zuul}}]\n"
+    );
+    let checked = site.check("f.yaml", &text);
+    assert_eq!(checked.err, [""; 0]);
+    let line = checked.out.lines().find(|line| line.starts_with("  policy"));
+    assert_eq!(line, Some("  policy    policies, overlays policies.d, default mine, 2 rules"));
+    site.write("policies.d/50-site.yaml", "rules: [{tenant: a, policy: min}]\n");
+    assert_eq!(places(&site.check("f.yaml", &text).err), ["f.yaml:17: policy.folder: policies"]);
+    site.write("policies.d/50-site.yaml", "\nrules: [7]\nparam: {}\n");
+    assert_eq!(
+        places(&site.check("f.yaml", &format!("{text}\nlog: 7\n")).err),
+        [
+            "f.yaml:22: log: expected keys and values, found 7",
+            "policies.d/50-site.yaml:2: rules[0]: expected keys and values, found 7",
+            "policies.d/50-site.yaml:3: param: unknown key \"param\"; did you mean \"params\"?"
+        ]
+    );
+}
+
+#[test]
 fn what_is_wrong_with_a_configuration_and_with_its_files_is_told_at_once() {
     let checked = Site::new().check("f.yaml", "zone: a/b\nregistry: {file: r.yaml}\nlisteners: []\n");
     assert_eq!(checked.exit, Exit::Unusable);

@@ -8,15 +8,22 @@ use socket2::{Domain, Socket, TcpKeepalive, Type};
 use super::*;
 use crate::config::problem::Problems;
 use crate::config::settings::{
-    ClientCertificates, ClientTls, HostPort, KeyPairFiles, ListenAddress, Network, ServerTls, TlsVersion, Trust,
-    ZooKeeper,
+    Background, ClientCertificates, ClientTls, DryRun, HostPort, KeyPairFiles, ListenAddress, Network, Param, Params,
+    Policy, Rule, ServerTls, TlsVersion, Trust, ZooKeeper,
 };
 use crate::names::Zone;
+
+mod policy;
 
 const DOCUMENTED: &str = include_str!("../../../config/fingerpost.yaml");
 
 fn load(text: &str) -> Result<Loaded, Problems> {
-    read(Path::new("/etc/fp/f.yaml"), text, &|| Ok(Hostname::parse("machine.example.org").unwrap())).usable()
+    named(text, &|| Ok(Hostname::parse("machine.example.org").unwrap()))
+}
+
+/// Reads `text` on a machine that says `machine` of its name, with no overlays.
+fn named(text: &str, machine: &dyn Fn() -> Result<Hostname, String>) -> Result<Loaded, Problems> {
+    read(Path::new("/etc/fp/f.yaml"), text, Surroundings { machine, overlays: &|_| Ok(Vec::new()) }).usable()
 }
 
 fn settings_of(text: &str) -> Settings {
@@ -41,9 +48,11 @@ fn all_on() -> String {
     DOCUMENTED.lines().map(on).collect()
 }
 
-/// `all_on` without the line of the alternative to ZooKeeper: a configuration that can be used.
+/// `all_on` without the lines of the alternatives to ZooKeeper and to a folder: a configuration that can be used.
 fn usable() -> String {
-    all_on().lines().filter(|line| !line.starts_with("  file: registry.yaml")).map(|line| format!("{line}\n")).collect()
+    let alternative =
+        |line: &&str| !["  file: registry.yaml", "  file: policy.lua"].iter().any(|it| line.starts_with(it));
+    all_on().lines().filter(alternative).map(|line| format!("{line}\n")).collect()
 }
 
 const MINIMAL: &str = "registry: {zookeeper: {hosts: 'zk01.example.org:2281,zk02.example.org:2281'}}\n";
@@ -57,11 +66,16 @@ fn the_documented_defaults_are_those_of_the_code() {
 fn every_key_is_documented() {
     let reports = [all_on(), usable()].map(|text| {
         let report = Report::new(Path::new("f.yaml"), &text);
-        let _settings = settings(report.root().unwrap(), &|| unreachable!("the file has a hostname"));
+        let machine = || unreachable!("the file has a hostname");
+        let around = Surroundings { machine: &machine, overlays: &|_| Ok(Vec::new()) };
+        let _settings = settings(report.root().unwrap(), around);
         report.into_parts()
     });
     let problems: Vec<_> = reports[0].1.iter().map(|problem| problem.text.as_str()).collect();
-    assert_eq!(problems, ["stands beside zookeeper; remove one of the two"]);
+    assert_eq!(
+        problems,
+        ["stands beside zookeeper; remove one of the two", "stands beside file; remove one of the two"]
+    );
     let mut asked = BTreeSet::new();
     let mut documented = BTreeSet::new();
     for (setting, present) in reports[0].0.settings() {
@@ -70,7 +84,7 @@ fn every_key_is_documented() {
         documented.extend(present.then_some(setting));
     }
     assert_eq!(asked, documented);
-    assert_eq!(documented.len(), 76, "{documented:#?}");
+    assert_eq!(documented.len(), 94, "{documented:#?}");
 }
 
 /// A documented value that is no example is either needed or a default: without it the settings stay the same.
@@ -96,7 +110,7 @@ fn documented_values_are_defaults_also_where_they_are_off() {
         }
     }
     assert_eq!(needed, ["- name: finger", "address: \"[::]:79\""]);
-    assert_eq!(defaults, 31);
+    assert_eq!(defaults, 39);
 }
 
 #[test]
@@ -142,7 +156,7 @@ fn every_setting() -> Settings {
         listeners: every_listener(),
         registration: Registration { enabled: false, listener: Some("plain".to_owned()), public_port: Some(5) },
         registry: every_registry(),
-        policy: Policy { file: Some(file("p.lua")), time_limit: Duration::from_millis(9), memory_limit: 10 << 20 },
+        policy: every_policy(),
         upstream: Upstream {
             timeout: seconds(23),
             connect_timeout: seconds(11),
@@ -167,6 +181,36 @@ fn every_setting() -> Settings {
             pid_file: Some(PathBuf::from("/run/p.pid")),
             workers: Some(22),
         },
+    }
+}
+
+fn every_policy() -> Policy {
+    let rule = |listener: &[&str], zones: &[&str], tenant: &[&str], policy: &str| Rule {
+        listener: listener.iter().map(|name| (*name).to_owned()).collect(),
+        zone: zones.iter().map(|name| Zone::parse(name).unwrap()).collect(),
+        tenant: tenant.iter().map(|name| (*name).to_owned()).collect(),
+        policy: policy.to_owned(),
+    };
+    let list = vec![Param::Integer(1), Param::Number(2.5), Param::Text("x".to_owned()), Param::Bool(true)];
+    let map = Params::from([("b".to_owned(), Param::List(list))]);
+    Policy {
+        file: None,
+        folder: Some(file("policies")),
+        overlays: Some(file("policies.d")),
+        default: Some("mine".to_owned()),
+        rules: vec![rule(&["tls"], &[], &[], "one"), rule(&[], &["eu", "us"], &["t"], "two")],
+        params: Params::from([("a".to_owned(), Param::Map(map))]),
+        time_limit: Duration::from_millis(9),
+        memory_limit: 10 << 20,
+        recursion_limit: 23,
+        shared_limit: 24 << 10,
+        background: Background {
+            time_limit: Duration::from_millis(25),
+            deadline: Duration::from_secs(26),
+            memory_limit: 27 << 20,
+        },
+        tests: false,
+        dry_run: DryRun::Errors,
     }
 }
 
@@ -227,15 +271,18 @@ fn what_is_not_yaml_is_told_with_its_line() {
 fn the_machine_is_asked_for_its_name_only_if_the_file_has_none() {
     assert_eq!(settings_of(MINIMAL).hostname.as_str(), "machine.example.org");
     let nameless = || Err("is not set, and the machine has no name".to_owned());
-    let load = |text: &str| read(Path::new("f.yaml"), text, &nameless).usable();
-    assert_eq!(load(MINIMAL).unwrap_err().to_string(), "f.yaml:1: hostname: is not set, and the machine has no name");
+    let load = |text: &str| named(text, &nameless);
+    assert_eq!(
+        load(MINIMAL).unwrap_err().to_string(),
+        "/etc/fp/f.yaml:1: hostname: is not set, and the machine has no name"
+    );
     assert!(load(&format!("hostname: here\n{MINIMAL}")).is_ok());
 }
 
 #[test]
 fn a_name_without_a_dot_is_doubted_where_others_need_it_and_nobody_chose_it() {
     let short = || Ok(Hostname::parse("relay").unwrap());
-    let warnings = |text: &str| read(Path::new("f.yaml"), text, &short).usable().unwrap().warnings;
+    let warnings = |text: &str| named(text, &short).unwrap().warnings;
     let doubted = warnings(MINIMAL);
     assert_eq!((doubted.len(), doubted[0].key.as_str()), (1, "hostname"));
     assert!(doubted[0].text.contains("\"relay\", without a domain"), "{}", doubted[0]);

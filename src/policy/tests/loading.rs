@@ -62,7 +62,7 @@ fn a_policy_has_no_other_keys() {
 fn a_script_cannot_ask_the_registry_while_it_is_loaded() {
     let error = problem("local gateways = relay.gateways('there')\nreturn {}");
     assert_eq!(error.line, Some(1));
-    assert!(error.message.contains("inside of policy.route"), "{error}");
+    assert!(error.message.contains("while the file is loaded"), "{error}");
 }
 
 #[test]

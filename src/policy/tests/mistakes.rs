@@ -77,7 +77,7 @@ fn a_wrong_argument_is_quoted_with_what_it_should_be() {
     is_a_bad_route("return relay.direct({ hostname = 'x' })", &["relay.direct", "a table"]);
     is_a_bad_route("return relay.via('there')", &["relay.via", "\"there\"", "relay.gateways(zone)"]);
     is_a_bad_route("return relay.via({ hostname = 'x' })", &["relay.via", "a table"]);
-    is_a_bad_route("return relay.via({ request.build.worker })", &["relay.via", "a table"]);
+    is_a_bad_route("return relay.via({ request.build.worker })", &["relay.via", "a Worker"]);
     is_a_bad_route("return relay.via({})", &["relay.via", "empty"]);
     is_a_bad_route("return relay.refuse(404)", &["relay.refuse", "404"]);
     is_a_bad_route("return relay.refuse('a', 'b')", &["relay.refuse", "one argument", "2"]);

@@ -1,0 +1,52 @@
+//! `fingerpost policy`: what helps whoever writes a policy.
+
+mod diff;
+mod reference;
+
+use std::io::Write;
+
+use clap::Subcommand;
+
+use crate::cli::Exit;
+use crate::config::Environment;
+pub use diff::Diff;
+pub use reference::{Form, Reference};
+
+/// The commands for whoever writes a policy. These comments are their help and their manual.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  fingerpost policy reference
+  fingerpost policy reference relay.via
+  fingerpost policy diff ./new.lua")]
+pub enum Policy {
+    /// Show what another policy would change, on the live registry.
+    ///
+    /// Reads the registry as a running relay with this configuration would, and lets the configured policy and the
+    /// other one decide every running build, as a relay of each zone would. Nothing is loaded into a relay, nobody is
+    /// dialled but the registry. A relay does the same before it takes over a changed policy, and keeps the old one if
+    /// the new one fails or leaves a build without a way.
+    Diff(Diff),
+    /// Show what a policy may use.
+    ///
+    /// Lists every name of the policy language with one sentence about each, or says all there is to say about one of
+    /// them: its types, its arguments, and when it may be used. With --format it writes the whole reference as a page,
+    /// or as definitions for an editor.
+    Reference(Reference),
+}
+
+/// Does what `asked` says, with answers to `out` and what is wrong to `err`.
+///
+/// # Errors
+/// If one of the two takes no more, or what a command needs cannot be read.
+pub fn policy(
+    asked: &Policy,
+    environment: &Environment,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> anyhow::Result<Exit> {
+    match asked {
+        Policy::Diff(asked) => diff::diff(asked, environment, out),
+        Policy::Reference(asked) => reference::reference(asked, out, err),
+    }
+}

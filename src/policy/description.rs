@@ -1,0 +1,139 @@
+//! One description of every name that a script may use. The binding and its checks, the editor's type definitions,
+//! the reference and the terminal's help are all made from it, so that none of them can say anything else.
+//!
+//! It describes and never does: what a name means is done by the function that stands beside its description.
+
+mod binding;
+mod notation;
+mod types;
+
+use mlua::{Lua, Value};
+
+use super::FailureKind;
+pub(super) use binding::{Arguments, table};
+pub(super) use types::Type;
+
+/// Something that has a value: a field of a fact, a constant, an option.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name {
+    pub(super) name: &'static str,
+    pub(super) of: Type,
+    /// One sentence.
+    pub(super) about: &'static str,
+}
+
+/// A type of which scripts get values and make none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    /// Whether a value is one of these.
+    pub(super) is: fn(&Value) -> bool,
+}
+
+/// A kind with all that a script can read of it.
+#[derive(Debug)]
+pub(super) struct Class {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) fields: Vec<Name>,
+}
+
+/// A table of functions and constants.
+#[derive(Debug)]
+pub(super) struct Namespace {
+    /// As scripts write it, with the namespaces around it: `relay.shared`.
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) constants: &'static [Constant],
+    pub(super) functions: &'static [Function],
+    pub(super) inner: &'static [Self],
+}
+
+/// A value that stays the same for as long as the policy lives; nil where there is none.
+#[derive(Debug)]
+pub(super) struct Constant {
+    pub(super) name: Name,
+    pub(super) value: fn(&Lua) -> mlua::Result<Value>,
+}
+
+/// A function that scripts may call.
+#[derive(Debug)]
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) parameters: &'static [Parameter],
+    pub(super) returns: Type,
+    pub(super) phases: Phases,
+    /// What a wrong argument is: a mistake in a route, or elsewhere.
+    pub(super) blame: FailureKind,
+    /// Called with arguments that are what the parameters say.
+    pub(super) call: fn(&Lua, &Arguments) -> mlua::Result<Value>,
+}
+
+/// One argument of a function.
+#[derive(Debug)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) of: Type,
+    /// What it must be, in words that follow "must be".
+    pub(super) expects: &'static str,
+}
+
+/// A function that the relay calls: a key of the policy's table.
+#[derive(Debug)]
+pub(super) struct Hook {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) parameters: &'static [Parameter],
+    pub(super) returns: Type,
+}
+
+/// What a script is doing when it calls a function.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Its file runs for the first time, and nothing is decided yet.
+    #[default]
+    Loading,
+    /// `route` runs: it reads, and changes nothing.
+    Deciding,
+}
+
+/// The phases in which a function may be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Phases(&'static [Phase]);
+
+impl Phases {
+    /// At any time: it is a pure function of its arguments.
+    pub(super) const ALWAYS: Self = Self(&[Phase::Loading, Phase::Deciding]);
+    /// Whenever there is something to know: not while a file is loaded.
+    pub(super) const KNOWING: Self = Self(&[Phase::Deciding]);
+
+    /// When that is, in words that follow "may be called".
+    pub(super) fn words(self) -> &'static str {
+        if self == Self::ALWAYS { "at any time" } else { "while a request is decided" }
+    }
+
+    pub(super) fn include(self, phase: Phase) -> bool {
+        self.0.contains(&phase)
+    }
+}
+
+impl Phase {
+    /// Where a script is, in words that follow "cannot be called".
+    fn place(self) -> &'static str {
+        match self {
+            Self::Loading => "while the file is loaded",
+            Self::Deciding => "in route, which only reads",
+        }
+    }
+}
+
+/// Describes a value.
+pub(super) const fn name(name: &'static str, of: Type, about: &'static str) -> Name {
+    Name { name, of, about }
+}
+
+/// Describes an argument.
+pub(super) const fn parameter(name: &'static str, of: Type, expects: &'static str) -> Parameter {
+    Parameter { name, of, expects }
+}

@@ -1,0 +1,85 @@
+//! What a value in a script may be, and whether one is. Looks at values and never runs the script's code.
+
+use mlua::{Table, Value};
+
+use super::Kind;
+use crate::policy::facts::quote;
+
+/// Elements of a list that are looked at: reading them all cannot be interrupted.
+const MAX_LOOKED_AT: usize = 1024;
+
+/// What a value in a script may be.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::policy) enum Type {
+    /// `true` or `false`.
+    Boolean,
+    /// A number.
+    Number,
+    /// Text, or any bytes.
+    String,
+    /// A value made by the relay.
+    Fact(Kind),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// The value, or nil.
+    Optional(&'static Self),
+    /// Values in order, counted from 1.
+    List(&'static Self),
+    /// Any of these.
+    Either(&'static [Self]),
+}
+
+/// What is wrong with a value, in words for the script's author.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mismatch {
+    /// It is something else altogether.
+    Other,
+    /// Something in it is wrong; the words stand alone.
+    Within(String),
+}
+
+impl Type {
+    /// Says whether `value` is one of these.
+    pub(super) fn check(&self, value: &Value) -> Result<(), Mismatch> {
+        let fits = match (self, value) {
+            (Self::Optional(_), Value::Nil)
+            | (Self::Boolean, Value::Boolean(_))
+            | (Self::Number, Value::Number(_) | Value::Integer(_))
+            | (Self::String, Value::String(_)) => true,
+            (Self::Fact(kind), Value::UserData(_)) => (kind.is)(value),
+            (Self::Word(words), Value::String(text)) => words.iter().any(|word| *text == *word),
+            (Self::Optional(of), _) => return of.check(value),
+            (Self::List(of), Value::Table(table)) => return list(of, table),
+            (Self::Either(types), _) => return either(types, value),
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(Mismatch::Other) }
+    }
+}
+
+fn list(of: &Type, table: &Table) -> Result<(), Mismatch> {
+    let length = table.raw_len();
+    if length == 0 && !table.is_empty() {
+        return Err(Mismatch::Other);
+    }
+    (1..=length.min(MAX_LOOKED_AT)).try_for_each(|position| {
+        let value: Value = table.raw_get(position).map_err(|_| Mismatch::Other)?;
+        of.check(&value).map_err(|mismatch| match mismatch {
+            Mismatch::Other => Mismatch::Within(format!("number {position} of the list is {}", quote(&value))),
+            Mismatch::Within(problem) => Mismatch::Within(format!("number {position} of the list: {problem}")),
+        })
+    })
+}
+
+fn either(types: &[Type], value: &Value) -> Result<(), Mismatch> {
+    let mut worst = Mismatch::Other;
+    for of in types {
+        match of.check(value) {
+            Ok(()) => return Ok(()),
+            // The more telling of two: the script's author got the outer shape right.
+            Err(within @ Mismatch::Within(_)) => worst = within,
+            Err(Mismatch::Other) => {}
+        }
+    }
+    Err(worst)
+}

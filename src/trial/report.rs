@@ -1,0 +1,74 @@
+//! Comparisons as people read them: a table of what changes, the worst first, and a sentence about all of it.
+
+use std::fmt;
+
+use super::{Change, Comparison, Kind};
+use crate::names::Zone;
+use crate::policy::Failure;
+use crate::route::{Route, Target, TargetKind};
+
+/// Most lines of the table.
+const MAX_LINES: usize = 40;
+
+/// A decision in few words, the same for builds that go the same way. Executors differ from build to build, and what
+/// is decided about them is that they are asked themselves.
+pub(super) fn short(decision: &Result<Route, Failure>) -> String {
+    match decision {
+        Ok(Route::Targets(targets)) => {
+            let mut names: Vec<String> = targets.iter().map(name).collect();
+            names.dedup();
+            names.join(", ")
+        }
+        Ok(Route::Refuse(text)) => format!("refused {text:?}"),
+        Err(failure) => format!("failed: {failure}"),
+    }
+}
+
+fn name(target: &Target) -> String {
+    match target.kind {
+        TargetKind::Direct => target.kind.as_str().to_owned(),
+        TargetKind::Gateway => target.to_string(),
+    }
+}
+
+impl Kind {
+    /// The word in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "fails",
+            Self::Unroutable => "unroutable",
+            Self::Rerouted => "rerouted",
+            Self::Answered => "answered",
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { zone, kind, now, then, builds, example } = self;
+        let zone = zone.as_ref().map_or("-", Zone::as_str);
+        writeln!(f, "{:10}  {zone}: {builds} builds, such as {example}", kind.as_str())?;
+        write!(f, "    now   {now}\n    then  {then}")
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut changes: Vec<&Change> = self.changes.iter().collect();
+        changes.sort_by_key(|change| change.kind);
+        for change in changes.iter().take(MAX_LINES) {
+            writeln!(f, "{change}")?;
+        }
+        if let Some(more) = changes.len().checked_sub(MAX_LINES).filter(|more| *more > 0) {
+            writeln!(f, "and {more} changes more")?;
+        }
+        let Self { builds, zones, decisions, left_out, .. } = self;
+        write!(f, "{decisions} decisions compared ({builds} running builds, {zones} zones): ")?;
+        let kinds = [Kind::Failed, Kind::Unroutable, Kind::Rerouted, Kind::Answered];
+        let counts: Vec<_> = kinds.into_iter().map(|kind| (self.count(kind), kind.as_str())).collect();
+        let counts: Vec<_> =
+            counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {kind}")).collect();
+        f.write_str(&if counts.is_empty() { "no difference".to_owned() } else { counts.join(", ") })?;
+        if *left_out == 0 { Ok(()) } else { write!(f, "; {left_out} left out, for want of time or for failures") }
+    }
+}

@@ -1,0 +1,128 @@
+//! What was seen of one peer. Any thread reads it and adds to it without a lock; it never knows who the peer is.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::time::Instant;
+
+use super::Observed;
+
+/// One peer's present and past.
+#[derive(Debug)]
+pub(super) struct Sight {
+    open: AtomicU32,
+    /// Replaced whole, so that a reader never sees the word of one failure with the time of another.
+    past: ArcSwap<Past>,
+}
+
+#[derive(Debug, Clone)]
+struct Past {
+    /// When anything was seen of it last.
+    changed: Instant,
+    consecutive_failures: u32,
+    failure: Option<Failure>,
+    reached: Option<Instant>,
+    round_trip: Option<Duration>,
+}
+
+#[derive(Debug, Clone)]
+struct Failure {
+    word: &'static str,
+    at: Instant,
+}
+
+/// A stream that a peer carries, until this is dropped.
+#[derive(Debug)]
+pub(in crate::upstream) struct Open {
+    sight: Arc<Sight>,
+    failures_before: u32,
+}
+
+impl Sight {
+    pub(super) fn new() -> Self {
+        let past =
+            Past { changed: Instant::now(), consecutive_failures: 0, failure: None, reached: None, round_trip: None };
+        Self { open: AtomicU32::new(0), past: ArcSwap::from_pointee(past) }
+    }
+
+    /// Notes a stream that reached the peer, and the round trip of its connection. The count is up when this returns.
+    pub(super) fn reached(self: Arc<Self>, round_trip: Option<Duration>) -> Open {
+        self.open.fetch_add(1, Ordering::AcqRel);
+        let before = self.add(|past, now| {
+            past.consecutive_failures = 0;
+            past.reached = Some(now);
+            past.round_trip = smooth(past.round_trip, round_trip);
+        });
+        Open { failures_before: before.consecutive_failures, sight: self }
+    }
+
+    /// Notes one failure after at least `before` others.
+    pub(super) fn failed(&self, word: &'static str, before: u32) {
+        self.add(|past, at| {
+            past.consecutive_failures = past.consecutive_failures.max(before).saturating_add(1);
+            past.failure = Some(Failure { word, at });
+        });
+    }
+
+    /// Whether it failed less than `retry_after` ago, and was not reached since.
+    pub(super) fn failed_within(&self, retry_after: Duration) -> bool {
+        let past = self.past.load();
+        let lately = |failure: &Failure| failure.at.elapsed() < retry_after;
+        past.consecutive_failures > 0 && past.failure.as_ref().is_some_and(lately)
+    }
+
+    /// Since when no stream is open and nothing was seen; `None` while one is open.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let idle = self.open.load(Ordering::Acquire) == 0;
+        idle.then(|| self.past.load().changed)
+    }
+
+    pub(super) fn observed(&self) -> Observed {
+        let past = self.past.load();
+        Observed {
+            open_streams: self.open.load(Ordering::Acquire),
+            consecutive_failures: past.consecutive_failures,
+            last_error: past.failure.as_ref().map(|failure| Cow::Borrowed(failure.word)),
+            failed_ago: past.failure.as_ref().map(|failure| failure.at.elapsed()),
+            reached_ago: past.reached.map(|at| at.elapsed()),
+            round_trip: past.round_trip,
+        }
+    }
+
+    /// Adds to the past what happens now, and returns how it was before.
+    fn add(&self, event: impl Fn(&mut Past, Instant)) -> Arc<Past> {
+        let now = Instant::now();
+        self.past.rcu(|past| {
+            let mut past = Past::clone(past);
+            past.changed = now;
+            event(&mut past, now);
+            past
+        })
+    }
+}
+
+impl Open {
+    /// Notes that the peer never took the request. A connection alone ended no row of failures.
+    pub(in crate::upstream) fn failed(self, word: &'static str) {
+        self.sight.failed(word, self.failures_before);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // In this order: who finds the peer idle finds it idle since now.
+        self.sight.add(|_past, _now| ());
+        self.sight.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// As TCP smooths the round trips of one connection (RFC 6298): an eighth of each new one.
+fn smooth(known: Option<Duration>, new: Option<Duration>) -> Option<Duration> {
+    match (known, new) {
+        (Some(known), Some(new)) => Some((known * 7 + new) / 8),
+        (known, new) => new.or(known),
+    }
+}
