@@ -1,6 +1,7 @@
 //! What is known of builds and components: a mirror that answers at once, and a direct read behind it. It never says
 //! that a build does not exist unless its source said so.
 
+pub mod builds;
 pub mod file;
 pub mod malformed;
 pub mod model;
@@ -23,6 +24,7 @@ use crate::names::BuildId;
 use crate::tasks::Tasks;
 use crate::tls;
 
+pub use builds::Builds;
 pub use model::{Build, Components, Executor, Freshness, Gateway, Snapshot, State, Worker};
 pub use publisher::Publisher;
 pub use registration::{Announcement, OwnNames, Registration};

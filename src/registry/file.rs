@@ -12,6 +12,7 @@ use tracing::error;
 
 use crate::metrics::ByReason;
 use crate::names::{BuildId, Hostname, Zone};
+use crate::registry::builds::Builds;
 use crate::registry::model::{Build, Components, Executor, Freshness, Gateway, Snapshot, State, Worker};
 use crate::registry::publisher::Publisher;
 use crate::tasks::Tasks;
@@ -146,10 +147,10 @@ fn parse(file: &Path, text: io::Result<String>) -> Result<Snapshot, FileError> {
 
 impl Reader<'_> {
     fn snapshot(&self, file: File) -> Result<Snapshot, FileError> {
-        let mut builds = imbl::HashMap::new();
+        let mut builds = Builds::default();
         for (index, build) in file.builds.into_iter().enumerate() {
             let build = self.build(&format!("builds[{index}]"), build)?;
-            builds.insert(build.uuid.clone(), Arc::new(build));
+            builds.insert(Arc::new(build));
         }
         let mut gateways = Vec::new();
         for (index, gateway) in file.gateways.into_iter().enumerate() {
@@ -239,8 +240,8 @@ impl Reader<'_> {
     }
 }
 
-fn zones(builds: &imbl::HashMap<BuildId, Arc<Build>>) -> Vec<Zone> {
-    let mut zones: Vec<Zone> = builds.values().filter_map(|build| build.zone.clone()).collect();
+fn zones(builds: &Builds) -> Vec<Zone> {
+    let mut zones: Vec<Zone> = builds.iter().filter_map(|build| build.zone.clone()).collect();
     zones.sort();
     zones.dedup();
     zones
@@ -274,7 +275,7 @@ gateways:
         )
         .await
         .unwrap();
-        let build = snapshot.builds.get("abc123").unwrap();
+        let build = snapshot.builds.get(&BuildId::parse("abc123").unwrap()).unwrap();
         assert_eq!(build.worker.as_ref().unwrap().log_port, Some(7900));
         let west = Zone::parse("west").unwrap();
         let names: Vec<_> = snapshot.components.gateways_of(&west).map(|gateway| gateway.hostname.as_str()).collect();
@@ -313,7 +314,7 @@ gateways:
         let mut changes = registry.changes();
         let (aa, bb) = (BuildId::parse("aa").unwrap(), BuildId::parse("bb").unwrap());
 
-        changes.wait_for(|_| registry.snapshot().builds.contains_key(&aa)).await.unwrap();
+        changes.wait_for(|_| registry.snapshot().builds.contains(&aa)).await.unwrap();
         fs::write(&file, "builds: [").unwrap();
         let refused = ByReason { reason: "file" };
         while metrics.malformed.get_or_create(&refused).get() == 0 {
@@ -321,7 +322,7 @@ gateways:
         }
         assert!(registry.find(&aa).await.unwrap().is_some(), "the last good one goes on");
         fs::write(&file, "builds: [{uuid: bb}]").unwrap();
-        changes.wait_for(|_| registry.snapshot().builds.contains_key(&bb)).await.unwrap();
+        changes.wait_for(|_| registry.snapshot().builds.contains(&bb)).await.unwrap();
         assert!(registry.find(&aa).await.unwrap().is_none());
         tasks.stop();
     }

@@ -1,9 +1,11 @@
 //! What the registry knows, as values: builds, executors' addresses, components, and one consistent picture of all.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::names::{BuildId, Hostname, Zone};
+use crate::registry::builds::Builds;
 
 /// One build request, as far as a relay needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,8 +96,8 @@ pub struct Components {
 /// Everything the registry knew at one moment. Immutable: the next moment is another snapshot.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    /// Every build request, by uuid.
-    pub builds: imbl::HashMap<BuildId, Arc<Build>>,
+    /// Every build request, and who has how many.
+    pub builds: Builds,
     /// Every component that matters here.
     pub components: Arc<Components>,
     /// Every zone that has a place for build requests.
@@ -118,10 +120,24 @@ pub enum Freshness {
     StaleSince(Instant),
 }
 
+impl Build {
+    /// The executor that is at work on it now: it took the build, and is not done with it.
+    ///
+    /// Zuul keeps a `completed` build until its scheduler has seen the result.
+    pub fn runs_on(&self) -> Option<&Worker> {
+        self.worker.as_ref().filter(|_| self.state.as_deref() != Some("completed"))
+    }
+}
+
 impl Components {
     /// The gateways that serve `zone`, best state first.
     pub fn gateways_of<'a>(&'a self, zone: &'a Zone) -> impl Iterator<Item = &'a Arc<Gateway>> {
         self.gateways.iter().filter(move |gateway| gateway.zone.as_ref() == Some(zone))
+    }
+
+    /// The executors of `zone`, or, for `None`, those without one; by id.
+    pub fn executors_of<'a>(&'a self, zone: Option<&'a Zone>) -> impl Iterator<Item = &'a Arc<Executor>> {
+        self.executors.iter().filter(move |executor| executor.zone.as_ref() == zone)
     }
 }
 
@@ -133,6 +149,14 @@ impl Snapshot {
             Freshness::Live => Some(Duration::ZERO),
             Freshness::StaleSince(since) => Some(now.saturating_duration_since(since)),
         }
+    }
+
+    /// Every zone that anything here speaks of: where builds are asked for or run, and where components are.
+    pub fn named_zones(&self) -> BTreeSet<&Zone> {
+        let gateways = self.components.gateways.iter().filter_map(|gateway| gateway.zone.as_ref());
+        let executors = self.components.executors.iter().filter_map(|executor| executor.zone.as_ref());
+        let running = self.builds.zones().filter_map(|(zone, _)| zone);
+        self.zones.iter().chain(running).chain(gateways).chain(executors).collect()
     }
 }
 
@@ -157,5 +181,53 @@ impl State {
             "stopped" => Self::Stopped,
             _ => Self::Unknown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zone(name: &str) -> Option<Zone> {
+        Some(Zone::parse(name).unwrap())
+    }
+
+    fn executor(id: &str, zone: Option<Zone>) -> Arc<Executor> {
+        let hostname = Hostname::parse(id).unwrap();
+        Arc::new(Executor { id: id.into(), hostname, zone, state: State::Running })
+    }
+
+    #[test]
+    fn executors_without_a_zone_are_a_zone_of_their_own() {
+        let executors = vec![executor("a", None), executor("b", zone("east")), executor("c", None)];
+        let components = Components { executors, ..Components::default() };
+        let ids = |zone: Option<Zone>| {
+            components.executors_of(zone.as_ref()).map(|executor| executor.id.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(None), ["a", "c"]);
+        assert_eq!(ids(zone("east")), ["b"]);
+        assert_eq!(ids(zone("west")), [""; 0]);
+    }
+
+    #[test]
+    fn a_zone_is_named_by_whatever_is_in_it() {
+        let build = |uuid: &str, zone: Option<Zone>, state: &str| Build {
+            uuid: BuildId::parse(uuid).unwrap(),
+            zone: None,
+            tenant: None,
+            pipeline: None,
+            state: Some(state.to_owned()),
+            worker: Some(Worker { hostname: Hostname::parse("h").unwrap(), log_port: None, zone }),
+        };
+        let builds =
+            [build("a1", zone("runs"), "running"), build("a2", None, "paused"), build("a3", zone("done"), "completed")];
+        let snapshot = Snapshot {
+            builds: builds.into_iter().map(Arc::new).collect(),
+            components: Arc::new(Components { executors: vec![executor("e", zone("works"))], ..Components::default() }),
+            zones: Arc::new(vec![Zone::parse("asked").unwrap()]),
+            ..Snapshot::default()
+        };
+        let names: Vec<_> = snapshot.named_zones().into_iter().map(Zone::as_str).collect();
+        assert_eq!(names, ["asked", "runs", "works"], "a build that is done is nowhere");
     }
 }

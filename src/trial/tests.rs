@@ -51,7 +51,7 @@ fn registry(count: usize) -> Snapshot {
             state: None,
             worker: Some(worker).filter(|_| number < 2 * count),
         };
-        snapshot.builds.insert(build.uuid.clone(), Arc::new(build));
+        snapshot.builds.insert(Arc::new(build));
     }
     snapshot
 }

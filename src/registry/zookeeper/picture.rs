@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::names::{BuildId, Zone};
+use crate::registry::builds::Builds;
 use crate::registry::malformed::Defect;
 use crate::registry::model::{Build, Components, Freshness, Snapshot};
 use crate::registry::znode::{self, Component, Role};
@@ -13,7 +14,7 @@ use super::paths::Place;
 /// Builds, components and zones as the znodes say.
 #[derive(Debug, Default)]
 pub(super) struct Picture {
-    builds: imbl::HashMap<BuildId, Arc<Build>>,
+    builds: Builds,
     components: BTreeMap<Place, Component>,
     zones: BTreeSet<Zone>,
     /// The components as they were last shown; `None` since one of them changed.
@@ -40,7 +41,7 @@ impl Picture {
 
     /// Forgets everything that is not at one of `places`, which a complete listing has just shown.
     pub(super) fn keep_only(&mut self, places: &HashSet<Place>) {
-        self.builds.retain(|uuid, build| places.contains(&Place::Build(build.zone.clone(), uuid.clone())));
+        self.builds.retain(|build| places.contains(&Place::Build(build.zone.clone(), build.uuid.clone())));
         self.components.retain(|place, _| places.contains(place));
         self.summary = None;
     }
@@ -50,7 +51,7 @@ impl Picture {
         if self.zones == zones {
             return;
         }
-        self.builds.retain(|_, build| build.zone.as_ref().is_none_or(|zone| zones.contains(zone)));
+        self.builds.retain(|build| build.zone.as_ref().is_none_or(|zone| zones.contains(zone)));
         self.shown_zones = Arc::new(zones.iter().cloned().collect());
         self.zones = zones;
     }
@@ -68,7 +69,7 @@ impl Picture {
         if self.builds.get(&build.uuid).is_some_and(|known| **known == build) {
             return false;
         }
-        self.builds.insert(build.uuid.clone(), Arc::new(build));
+        self.builds.insert(Arc::new(build));
         true
     }
 
@@ -111,7 +112,11 @@ mod tests {
     use super::*;
 
     fn build(zone: Option<&str>, uuid: &str) -> Place {
-        Place::Build(zone.map(|zone| Zone::parse(zone).unwrap()), BuildId::parse(uuid).unwrap())
+        Place::Build(zone.map(|zone| Zone::parse(zone).unwrap()), id(uuid))
+    }
+
+    fn id(uuid: &str) -> BuildId {
+        BuildId::parse(uuid).unwrap()
     }
 
     fn gateway(id: &str) -> Place {
@@ -141,7 +146,7 @@ mod tests {
         let place = build(None, "a1");
         picture.take(&place, Some(br#"{"state": "running"}"#)).unwrap();
         assert_eq!(picture.take(&place, Some(b"{\"st")), Err(Defect::NotJson));
-        assert_eq!(shown(&mut picture).builds.get("a1").unwrap().state.as_deref(), Some("running"));
+        assert_eq!(shown(&mut picture).builds.get(&id("a1")).unwrap().state.as_deref(), Some("running"));
     }
 
     #[test]
@@ -150,7 +155,7 @@ mod tests {
         picture.take(&build(Some("old"), "a1"), Some(b"{}")).unwrap();
         picture.take(&build(Some("new"), "a1"), Some(b"{}")).unwrap();
         assert_eq!(picture.take(&build(Some("old"), "a1"), None), Ok(false));
-        assert!(shown(&mut picture).builds.contains_key("a1"));
+        assert!(shown(&mut picture).builds.contains(&id("a1")));
     }
 
     #[test]
@@ -167,7 +172,7 @@ mod tests {
         picture.set_zones([Zone::parse("z").unwrap()].into());
         assert_eq!(shown(&mut picture).builds.len(), 2);
         picture.set_zones(BTreeSet::new());
-        assert_eq!(shown(&mut picture).builds.keys().map(BuildId::as_str).collect::<Vec<_>>(), ["a1"]);
+        assert_eq!(shown(&mut picture).builds.iter().map(|build| build.uuid.as_str()).collect::<Vec<_>>(), ["a1"]);
     }
 
     #[test]
