@@ -1,8 +1,11 @@
 //! A policy's answer: where to go for a build's log, in which order, or what to say instead.
 
+mod tags;
+
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::tags::{BadTags, Tags};
 use crate::names::Hostname;
 use crate::registry::{Gateway, Worker};
 
