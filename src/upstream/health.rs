@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::names::Hostname;
 use crate::route::Target;
 
 /// The recent failures. Lives as long as the process, so that a reload forgets nothing.
@@ -15,12 +16,13 @@ pub(super) struct Health {
     failed: Mutex<HashMap<Peer, Instant>>,
 }
 
-/// What fails or works as one: the same port may serve another protocol.
+/// What fails or works as one: the same port may serve another protocol, and under each server name another host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Peer {
     host: String,
     port: u16,
-    tls: bool,
+    /// The name that TLS asks for; `None` without TLS.
+    tls: Option<String>,
 }
 
 impl Health {
@@ -62,21 +64,21 @@ impl Health {
 
 impl Peer {
     fn of(target: &Target) -> Self {
-        Self { host: target.host.as_str().to_ascii_lowercase(), port: target.port, tls: target.tls }
+        let name = |name: &Hostname| name.as_str().to_ascii_lowercase();
+        let tls = target.tls.then(|| name(target.tls_name()));
+        Self { host: name(&target.host), port: target.port, tls }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::Hostname;
     use crate::route::TargetKind;
 
     const RETRY: Duration = Duration::from_secs(30);
 
     fn target(host: &str) -> Target {
-        let host = Hostname::parse(host).unwrap();
-        Target { kind: TargetKind::Gateway, host, port: 79, tls: false, gateway: None }
+        Target::new(TargetKind::Gateway, Hostname::parse(host).unwrap(), 79)
     }
 
     fn hosts(targets: &[Target]) -> Vec<&str> {
@@ -112,6 +114,17 @@ mod tests {
         assert_eq!(hosts(&health.order(&route, RETRY)), ["b", "a"]);
         health.works(&target("a"));
         assert_eq!(hosts(&health.order(&route, RETRY)), ["a", "b"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_address_under_two_server_names_is_two_peers() {
+        let health = Health::default();
+        let tls = Target { tls: true, ..target("edge") };
+        let named = |name: &str| Target { server_name: Hostname::parse(name), ..tls.clone() };
+        let route = [named("west"), named("east")];
+        health.failed_now(&named("WEST"), RETRY);
+        let order = health.order(&route, RETRY);
+        assert_eq!(order, [route[1].clone(), route[0].clone()]);
     }
 
     #[tokio::test(start_paused = true)]
