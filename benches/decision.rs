@@ -134,7 +134,11 @@ impl Bench {
         let work = || -> Result<f64> {
             let (began, mut count) = (Instant::now(), 0_u64);
             while began.elapsed() < ROUND {
-                self.foreign.iter().zip(count..).take(BATCH).try_for_each(|(id, seed)| self.decide(policy, id, seed))?;
+                self.foreign
+                    .iter()
+                    .zip(count..)
+                    .take(BATCH)
+                    .try_for_each(|(id, seed)| self.decide(policy, id, seed))?;
                 count += BATCH as u64;
             }
             Ok(count as f64 / began.elapsed().as_secs_f64())

@@ -1,6 +1,8 @@
 //! What would be decided for a build, on the live registry, and why. Asks exactly the parts that a stream asks, and
 //! dials nobody.
 
+mod shown;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use self::shown::Shown;
 use crate::config::settings::{self, Settings};
 use crate::generation::Generation;
 use crate::keyring::Keyring;
@@ -15,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::names::{BuildId, Zone};
 use crate::policy::{Explained, Failure, Request};
 use crate::registry::{self, Build, Registry, Snapshot, Unavailable};
-use crate::route::{Route, Target};
+use crate::route::Way;
 use crate::tasks::Tasks;
 
 /// Longest wait for the registry's first full reading.
@@ -109,7 +112,7 @@ impl Explanation {
 
     /// Whether the build would be streamed from somewhere.
     pub fn routed(&self) -> bool {
-        matches!(&self.decision, Ok(Explained { route: Route::Targets(_), .. }))
+        self.decision.as_ref().is_ok_and(|explained| matches!(explained.route.way, Way::Targets(_)))
     }
 
     fn write_build(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,19 +161,8 @@ impl Explanation {
         if let Some(line) = explained.line {
             writeln!(f, "decided  in line {line}")?;
         }
-        match &explained.route {
-            Route::Refuse(text) => writeln!(f, "refused  the viewer gets {text:?}"),
-            Route::Targets(targets) => write_targets(f, targets),
-        }
+        write!(f, "{}", Shown(&explained.route))
     }
-}
-
-fn write_targets(f: &mut fmt::Formatter<'_>, targets: &[Target]) -> fmt::Result {
-    for (index, target) in targets.iter().enumerate() {
-        let label = if index == 0 { "route" } else { "" };
-        writeln!(f, "{label:8} {}. {target}", index + 1)?;
-    }
-    Ok(())
 }
 
 impl fmt::Display for Explanation {

@@ -8,7 +8,7 @@ use tracing::Level;
 /// Whose fault an ending was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Blame {
-    /// It came to its natural end.
+    /// It came to the end that it was meant to have.
     Nobody,
     /// The peer that asked.
     Viewer,
@@ -66,6 +66,9 @@ pub enum Fault {
     /// The upstream broke off in the middle of the log.
     #[error("the upstream broke off: {0}")]
     UpstreamBroke(#[source] std::io::Error),
+    /// The stream lasted as long as the policy lets it.
+    #[error("the stream lasted {}, which is as long as the policy allows", humantime::format_duration(*.0))]
+    Expired(Duration),
     /// The relay was told to end streams.
     #[error("the relay is stopping")]
     Stopping,
@@ -85,6 +88,7 @@ impl Fault {
             Self::Registry(_) => Blame::Registry,
             Self::Policy(_) | Self::Loop(_) => Blame::Policy,
             Self::Unreachable(_) | Self::UpstreamBroke(_) => Blame::Upstream,
+            Self::Expired(_) => Blame::Nobody,
             Self::Stopping => Blame::Relay,
         }
     }
@@ -104,6 +108,7 @@ impl Fault {
             Self::Unreachable(_) => "unreachable",
             Self::Loop(_) => "loop",
             Self::UpstreamBroke(_) => "upstream_broke",
+            Self::Expired(_) => "expired",
             Self::Stopping => "stopping",
         }
     }
@@ -116,6 +121,7 @@ impl Fault {
             | Self::NoRequest
             | Self::ViewerLeft
             | Self::ViewerStalled(_)
+            | Self::Expired(_)
             | Self::Stopping => None,
             Self::BadRequest(_)
             | Self::RequestTimeout(_)

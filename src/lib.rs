@@ -12,6 +12,7 @@
 //! Beside the path stand what it is made from ([`config`], [`generation`]), what keeps it alive ([`relay`],
 //! [`service`], [`watch`], [`command`]), and what shows it ([`monitoring`], [`metrics`], [`explain`]).
 
+pub mod admission;
 pub mod cli;
 pub mod command;
 pub mod config;

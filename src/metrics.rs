@@ -1,5 +1,7 @@
 //! Every number the relay keeps of itself, in the OpenMetrics text format. Counters live as long as the process:
-//! no reload touches them. All label sets are closed: nothing that a viewer sends becomes a label.
+//! no reload touches them. All label sets are closed or bounded: nothing that a viewer sends becomes a label by itself.
+
+mod tagged;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry as Encoder;
+
+pub use self::tagged::Tagged;
 
 /// All metrics, and their text.
 #[derive(Debug)]
@@ -37,7 +41,7 @@ pub struct Metrics {
 pub struct Ending {
     /// The configured listener's name.
     pub listener: String,
-    /// `complete`, `refused`, or a fault's label.
+    /// `complete`, `replied`, `refused`, or a fault's label.
     pub ending: &'static str,
     /// Whose fault it was.
     pub blame: &'static str,
@@ -69,7 +73,7 @@ pub struct ByReason {
 /// A target that was dialled, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Dialled {
-    /// `direct` or `gateway`.
+    /// `direct`, `gateway` or `connect`.
     pub kind: &'static str,
     /// `connected`, or the reason it was not: `resolve`, `connect`, `connect_timeout`, `handshake`,
     /// `handshake_timeout`, `itself`, `no_tls`, `out_of_time`. Beside `connected` later `closed`, if it never took the
@@ -98,7 +102,9 @@ pub struct Streams {
     pub open: Family<ByListener, Gauge>,
     /// Streams that ended.
     pub ended: Family<Ending, Counter>,
-    /// Bytes of logs carried to viewers.
+    /// Streams that ended, by what policies called them.
+    pub tagged: Tagged,
+    /// Bytes of logs carried to viewers, and of what policies replied in their place.
     pub bytes: Family<ByListener, Counter>,
     /// Bulk transfers that went over to splice(2).
     pub spliced: Counter,
@@ -140,7 +146,7 @@ pub struct Registry {
 /// Decisions.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    /// Decisions made: `routed`, `refused`, `failed`.
+    /// Decisions made: `routed`, `replied`, `refused`, `failed`.
     pub decisions: Family<ByReason, Counter>,
     /// Decisions that failed: `time`, `memory`, `recursion`, `error`, `bad_route`.
     pub failures: Family<ByReason, Counter>,
@@ -226,6 +232,8 @@ impl Metrics {
     fn register_traffic(&mut self) {
         add(&mut self.encoder, "streams_open", "Streams that are open now", &self.streams.open);
         add(&mut self.encoder, "streams_ended", "Streams that ended, by how and whose fault", &self.streams.ended);
+        let tagged = "Streams that ended, by the tags that policies gave them; what is beyond the bound is other";
+        add(&mut self.encoder, "streams_tagged", tagged, &self.streams.tagged.streams);
         add(&mut self.encoder, "stream_bytes", "Bytes of logs carried to viewers", &self.streams.bytes);
         add(&mut self.encoder, "streams_spliced", "Bulk transfers that used splice(2)", &self.streams.spliced);
         add(&mut self.encoder, "connections_accepted", "Connections accepted", &self.listeners.accepted);

@@ -37,12 +37,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::admission::{Admission, Connection};
 use crate::config::settings;
 use crate::metrics;
 use crate::names::{BuildId, Hostname, Zone};
 use crate::registry::{Build, Snapshot};
-use crate::route::Route;
+use crate::route::{Route, Tags};
 use crate::tls::Identity;
 
 use answer::Decision;
@@ -91,6 +93,41 @@ pub struct Request<'a> {
     pub identity: Option<&'a Arc<Identity>>,
     /// Orders gateways that are equally good. A fresh random number a request spreads load; a kept one replays.
     pub seed: u64,
+}
+
+/// A stream that has ended, as its record has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended<'a> {
+    /// The name of the listener that took it.
+    pub listener: &'a str,
+    /// The viewer's address.
+    pub peer: IpAddr,
+    /// The server name (SNI) the viewer asked for.
+    pub server_name: Option<&'a str>,
+    /// The subject of the certificate by which the viewer proved who it is.
+    pub identity: Option<&'a str>,
+    /// The build that was asked for, known or not.
+    pub uuid: Option<&'a BuildId>,
+    /// That build's tenant.
+    pub tenant: Option<&'a str>,
+    /// The zone that build ran in.
+    pub zone: Option<&'a Zone>,
+    /// Host and port of the target that was reached last.
+    pub target: Option<&'a str>,
+    /// That target's kind: `direct`, `gateway` or `connect`.
+    pub kind: Option<&'static str>,
+    /// Targets that were tried, the one that was reached included.
+    pub tried: usize,
+    /// Bytes that the viewer's connection took.
+    pub bytes: u64,
+    /// How long it lasted, from accept to its end.
+    pub lasted: Duration,
+    /// `complete`, `replied`, `refused`, or a fault's label.
+    pub ending: &'static str,
+    /// Whose fault the end was: `nobody`, `viewer`, `registry`, `policy`, `upstream` or `relay`.
+    pub blame: &'static str,
+    /// What the policy called it: the tags of `accept` and of `route`.
+    pub tags: &'a Tags,
 }
 
 /// A route, and where the script made it.
@@ -161,6 +198,16 @@ impl Policy {
     pub fn route(&self, request: &Request<'_>) -> Result<Route, Failure> {
         self.decide(request, false).map(|explained| explained.route)
     }
+
+    /// Decides whether a connection may ask for a build at all, and within which limits. Asked once for each, after its
+    /// handshake and before its request.
+    pub fn accept(&self, _connection: &Connection<'_>) -> Result<Admission, Failure> {
+        Ok(Admission::default())
+    }
+
+    /// Takes note of the end of a stream that [`Self::accept`] let in. Told once of each, however it ended. Called
+    /// where a stream is dropped, also while a panic unwinds: it must not panic itself, and nobody learns of a failure.
+    pub fn ended(&self, _ended: &Ended<'_>) {}
 
     /// Decides as [`Self::route`] does, and finds out where in the script the route was made, which takes longer.
     pub fn explain(&self, request: &Request<'_>) -> Result<Explained, Failure> {

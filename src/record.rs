@@ -1,6 +1,8 @@
 //! One record a stream: who asked, for what, which way it went, what was carried, how it ended and whose fault that
-//! was. It is written when the record is dropped, so that no stream ends unrecorded, however it ended.
+//! was. It is written, counted and told when the record is dropped, so that no stream ends unrecorded, however it
+//! ended.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,10 @@ use tracing::info;
 use crate::fault::{Blame, Fault};
 use crate::metrics::{ByListener, Ending as EndingLabels, Metrics};
 use crate::names::{BuildId, Zone};
+use crate::policy;
+use crate::registry::Build;
 use crate::request::Query;
+use crate::route::Tags;
 use crate::stream::Meter;
 use crate::upstream::{Reached, Unreached};
 
@@ -23,6 +28,8 @@ pub struct Record {
     viewer: Viewer,
     asked: Asked,
     way: Way,
+    tags: Given,
+    audience: Option<Audience>,
     ended: Option<Ended>,
 }
 
@@ -31,9 +38,14 @@ pub struct Record {
 pub enum Ending {
     /// The whole log was carried.
     Complete,
-    /// The policy answered with this text.
+    /// The policy answered in the place of a log, and the viewer got all of it.
+    Replied,
+    /// The policy refused with this text.
     Refused(String),
 }
+
+/// Who is told how the stream ended; once, because it is used up by that.
+struct Audience(Box<dyn FnOnce(&policy::Ended<'_>) + Send + Sync>);
 
 #[derive(Debug)]
 struct Viewer {
@@ -48,6 +60,7 @@ struct Asked {
     query: Option<String>,
     build: Option<BuildId>,
     generation: Option<u64>,
+    tenant: Option<String>,
     zone: Option<Zone>,
 }
 
@@ -58,6 +71,13 @@ struct Way {
     tried: usize,
     /// Those of `tried` that belonged to routes of which nothing came.
     in_vain: usize,
+}
+
+/// What the policy called the stream, each time that it was asked.
+#[derive(Debug, Default)]
+struct Given {
+    admitted: Tags,
+    routed: Tags,
 }
 
 #[derive(Debug)]
@@ -80,6 +100,8 @@ impl Record {
             viewer: Viewer { listener: by.listener, address, server_name: None, identity: None },
             asked: Asked::default(),
             way: Way::default(),
+            tags: Given::default(),
+            audience: None,
             ended: None,
         }
     }
@@ -91,6 +113,16 @@ impl Record {
         self.viewer.identity = identity.map(str::to_owned);
     }
 
+    /// Notes what the policy called the connection when it let it in, or did not.
+    pub fn admitted(&mut self, tags: Tags) {
+        self.tags.admitted = tags;
+    }
+
+    /// Has `audience` told once, when the stream has ended, in the place of whoever was to be told before.
+    pub fn tell(&mut self, audience: impl FnOnce(&policy::Ended<'_>) + Send + Sync + 'static) {
+        self.audience = Some(Audience(Box::new(audience)));
+    }
+
     /// Notes what was asked, and which generation decides it.
     pub fn asked(&mut self, query: &Query, generation: u64) {
         self.asked.query = query.build.is_none().then(|| query.line.clone());
@@ -98,9 +130,15 @@ impl Record {
         self.asked.generation = Some(generation);
     }
 
-    /// Notes the zone the build runs in.
-    pub fn runs_in(&mut self, zone: Option<&Zone>) {
-        self.asked.zone = zone.cloned();
+    /// Notes whose build it is, and the zone it runs in.
+    pub fn found(&mut self, build: Option<&Build>) {
+        self.asked.tenant = build.and_then(|build| build.tenant.clone());
+        self.asked.zone = build.and_then(|build| build.worker.as_ref()?.zone.clone());
+    }
+
+    /// Notes what the policy called the stream when it decided its route.
+    pub fn routed(&mut self, tags: &Tags) {
+        self.tags.routed.clone_from(tags);
     }
 
     /// Notes the way that was taken.
@@ -120,13 +158,14 @@ impl Record {
     pub fn ended(&mut self, result: &Result<Ending, Fault>) {
         let (label, blame, why) = match result {
             Ok(Ending::Complete) => ("complete", Blame::Nobody, None),
+            Ok(Ending::Replied) => ("replied", Blame::Nobody, None),
             Ok(Ending::Refused(text)) => ("refused", Blame::Nobody, Some(text.clone())),
             Err(fault) => (fault.label(), fault.blame(), Some(fault.to_string())),
         };
         self.ended = Some(Ended { label, blame, why, after: self.meter.elapsed() });
     }
 
-    fn count(&self, ended: &Ended) {
+    fn count(&self, ended: &Ended, tags: &Tags) {
         let listener = self.viewer.listener.clone();
         let streams = &self.metrics.streams;
         if self.meter.spliced() {
@@ -137,9 +176,11 @@ impl Record {
         let by = ByListener { listener };
         streams.open.get_or_create(&by).dec();
         streams.bytes.get_or_create(&by).inc_by(self.meter.bytes());
+        streams.tagged.count(tags);
     }
 
-    fn write(&self, ended: &Ended) {
+    fn write(&self, ended: &Ended, tags: &Tags) {
+        let tags = (!tags.is_empty()).then(|| tags.json());
         info!(
             target: "fingerpost::record",
             listener = %self.viewer.listener,
@@ -159,8 +200,29 @@ impl Record {
             ending = ended.label,
             blame = ended.blame.as_str(),
             why = ended.why.as_deref(),
+            tags = tags.map(tracing::field::display),
             "stream ended"
         );
+    }
+
+    fn told<'a>(&'a self, ended: &'a Ended, tags: &'a Tags) -> policy::Ended<'a> {
+        policy::Ended {
+            listener: &self.viewer.listener,
+            peer: self.viewer.address.ip(),
+            server_name: self.viewer.server_name.as_deref(),
+            identity: self.viewer.identity.as_deref(),
+            uuid: self.asked.build.as_ref(),
+            tenant: self.asked.tenant.as_deref(),
+            zone: self.asked.zone.as_ref(),
+            target: self.way.target.as_deref(),
+            kind: self.way.kind,
+            tried: self.way.tried,
+            bytes: self.meter.bytes(),
+            lasted: ended.after,
+            ending: ended.label,
+            blame: ended.blame.as_str(),
+            tags,
+        }
     }
 }
 
@@ -169,9 +231,22 @@ impl Drop for Record {
         if self.ended.is_none() {
             self.ended(&Err(Fault::Stopping));
         }
-        if let Some(ended) = self.ended.take() {
-            self.count(&ended);
-            self.write(&ended);
+        let Some(ended) = self.ended.take() else { return };
+        let Given { admitted, routed } = std::mem::take(&mut self.tags);
+        let tags = admitted.joined(routed);
+        self.count(&ended, &tags);
+        self.write(&ended, &tags);
+        if let Some(Audience(tell)) = self.audience.take() {
+            tell(&self.told(&ended, &tags));
         }
     }
 }
+
+impl fmt::Debug for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Audience")
+    }
+}
+
+#[cfg(test)]
+mod tests;

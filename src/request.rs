@@ -23,6 +23,10 @@ pub struct Query {
     pub build: Option<BuildId>,
 }
 
+/// The one line that an upstream is sent, its end included. There is no other line in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line(String);
+
 /// Reads one request from `viewer`. What follows the line in the same bytes is ignored.
 ///
 /// # Errors
@@ -87,6 +91,26 @@ impl Query {
         }
         // The uuid is the end of a path in Zuul, and kazoo drops empty parts of paths.
         Ok(Self { line: line.to_owned(), build: BuildId::parse(line.trim_matches('/')) })
+    }
+
+    /// What an upstream is sent for it: exactly `UUID\n` for a build, as Zuul does whatever else the viewer's line
+    /// held; for anything else the viewer's line, ended as RFC 1288 says.
+    ///
+    /// # Errors
+    /// [`Fault::BadRequest`] for a line with a carriage return in it, which the upstream may take for two lines.
+    pub fn forwarded(&self) -> Result<Line, Fault> {
+        match &self.build {
+            Some(build) => Ok(Line(format!("{build}\n"))),
+            None if self.line.contains('\r') => Err(Fault::BadRequest("a carriage return inside of the line")),
+            None => Ok(Line(format!("{}\r\n", self.line))),
+        }
+    }
+}
+
+impl Line {
+    /// All that is sent.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
@@ -253,6 +277,25 @@ mod tests {
     async fn the_line_keeps_all_but_its_end() {
         let query = read(&mut Viewer::whole(b"  zones @host \r\nrest"), PATIENCE).await.unwrap();
         assert_eq!(query, Query { line: "  zones @host".to_owned(), build: None });
+    }
+
+    #[test]
+    fn a_build_is_forwarded_as_zuul_does_and_any_other_line_as_it_came() {
+        for (came, forwarded) in [
+            (UUID.to_owned(), format!("{UUID}\n")),
+            (format!("//{UUID}/ \t\r"), format!("{UUID}\n")),
+            ("zones@host \r".to_owned(), "zones@host\r\n".to_owned()),
+            ("  /W you\0and\tme".to_owned(), "  /W you\0and\tme\r\n".to_owned()),
+            (String::new(), "\r\n".to_owned()),
+        ] {
+            assert_eq!(Query::parse(&came).unwrap().forwarded().unwrap().as_bytes(), forwarded.as_bytes(), "{came:?}");
+        }
+    }
+
+    #[test]
+    fn one_line_is_never_forwarded_as_two() {
+        let query = Query::parse(&format!("zones\r{UUID}")).unwrap();
+        assert!(matches!(query.forwarded(), Err(Fault::BadRequest(_))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,7 +32,7 @@ mod watchdog;
 #[cfg(test)]
 mod tests;
 
-pub use close::{abandon, finish, say};
+pub use close::{abandon, finish, reply, say};
 pub use meter::Meter;
 pub use pipes::Pipes;
 pub use tune::tune;

@@ -16,7 +16,7 @@ use crate::metrics;
 use crate::names::{BuildId, Hostname, Zone};
 use crate::policy::{Failure, Place, Policy, Request};
 use crate::registry::{Build, Snapshot};
-use crate::route::Route;
+use crate::route::{Route, Way};
 
 /// Failures after which the rest is not asked: a policy that fails so often is judged, and each may take its limit.
 const MAX_FAILURES: usize = 100;
@@ -183,14 +183,19 @@ impl Kind {
     }
 }
 
+/// Whether the viewer gets what it came for, or what the policy has for it instead.
+fn answers(route: &Route) -> bool {
+    !matches!(route.way, Way::Refuse(_))
+}
+
 fn change(now: &Result<Route, Failure>, then: &Result<Route, Failure>) -> Option<Alike> {
     if now == then && then.is_ok() {
         return None;
     }
     let kind = match (now, then) {
         (_, Err(_)) => Kind::Failed,
-        (Ok(Route::Targets(_)), Ok(Route::Targets(_))) => Kind::Rerouted,
-        (Ok(Route::Targets(_)), Ok(_)) => Kind::Unroutable,
+        (Ok(now), Ok(then)) if answers(now) && answers(then) => Kind::Rerouted,
+        (Ok(now), _) if answers(now) => Kind::Unroutable,
         _ => Kind::Answered,
     };
     Some((kind, report::short(now), report::short(then)))

@@ -27,8 +27,8 @@ use self::seen::{Open, Peers};
 pub use self::unreached::{Attempt, TargetError, Unreached};
 use crate::config::settings;
 use crate::metrics::{self, Dialled};
-use crate::names::BuildId;
-use crate::route::Target;
+use crate::request::Line;
+use crate::route::{Limit, Target};
 use crate::tls;
 use crate::transport::{TcpInfo, Transport};
 
@@ -97,11 +97,11 @@ impl Dialler {
     }
 
     /// Sends `request` to the first of `targets` that takes a connection; those that failed lately come last. All of
-    /// them together take no longer than the settings' `timeout`.
+    /// them together take no longer than the settings' `timeout`, whatever each of them may take.
     ///
     /// It returns as soon as the request is sent: a live upstream may be silent for hours. Whether the upstream took
     /// it shows later, see [`Dialler::after_silence`].
-    pub async fn reach(&self, targets: &[Target], request: &BuildId, how: &How) -> Result<Reached, Unreached> {
+    pub async fn reach(&self, targets: &[Target], request: &Line, how: &How) -> Result<Reached, Unreached> {
         let order = self.peers.order(targets, how.settings.retry_failed_after);
         let rest = Rest { targets: order.into_iter(), failed: Vec::new(), left: how.settings.timeout };
         self.reach_rest(rest, request, how).await
@@ -113,7 +113,7 @@ impl Dialler {
         &self,
         reached: Reached,
         end: io::Result<()>,
-        request: &BuildId,
+        request: &Line,
         how: &How,
     ) -> Result<Silence, Unreached> {
         let Reached { transport, target, address, open, mut rest, .. } = reached;
@@ -128,7 +128,7 @@ impl Dialler {
         self.reach_rest(rest, request, how).await.map(|reached| Silence::Instead(Box::new(reached)))
     }
 
-    async fn reach_rest(&self, mut rest: Rest, request: &BuildId, how: &How) -> Result<Reached, Unreached> {
+    async fn reach_rest(&self, mut rest: Rest, request: &Line, how: &How) -> Result<Reached, Unreached> {
         while let Some(target) = rest.targets.next() {
             let fair = rest.is_fair(&how.settings);
             let start = Instant::now();
@@ -151,7 +151,7 @@ impl Dialler {
     async fn attempt(
         &self,
         target: &Target,
-        request: &BuildId,
+        request: &Line,
         how: &How,
         left: Duration,
     ) -> Result<(Transport, SocketAddr), TargetError> {
@@ -165,13 +165,13 @@ impl Dialler {
             return Err(TargetError::OutOfTime(how.settings.timeout));
         }
         let start = Instant::now();
-        let connect = Connect::new(target.host.as_str(), target.port, Pace::from(&how.settings).within(left));
+        let connect = Connect::new(target.host.as_str(), target.port, how.pace(target).within(left));
         let addresses = connect.resolve(&self.resolver).await?;
         if let Some(sign) = how.itself.listens_at(&addresses) {
             return Err(TargetError::Itself(sign));
         }
         let (tcp, address) = connect.race(addresses).await?;
-        let after = how.settings.handshake_timeout.min(left.saturating_sub(start.elapsed()));
+        let after = how.handshake_timeout(target).min(left.saturating_sub(start.elapsed()));
         let transport = timeout(after, ask(tcp, address, target, request, how)).await;
         let transport = transport.unwrap_or(Err(TargetError::HandshakeTimeout { address, after }))?;
         Ok((transport, address))
@@ -194,6 +194,17 @@ impl Dialler {
 
     fn count(&self, target: &Target, result: &'static str) {
         self.metrics.dialled.get_or_create(&Dialled { kind: target.kind.as_str(), result }).inc();
+    }
+}
+
+impl How {
+    fn pace(&self, target: &Target) -> Pace {
+        let pace = Pace::from(&self.settings);
+        Pace { deadline: target.connect_timeout.map_or(pace.deadline, Limit::get), ..pace }
+    }
+
+    fn handshake_timeout(&self, target: &Target) -> Duration {
+        target.handshake_timeout.map_or(self.settings.handshake_timeout, Limit::get)
     }
 }
 
@@ -221,14 +232,14 @@ async fn ask(
     tcp: TcpStream,
     address: SocketAddr,
     target: &Target,
-    request: &BuildId,
+    request: &Line,
     how: &How,
 ) -> Result<Transport, TargetError> {
     let mut transport = match (&how.tls, target.tls) {
         (_, false) => Transport::Plain(tcp),
         (None, true) => return Err(TargetError::NoTls),
         (Some(tls), true) => {
-            let handshake = tls.connect(target.host.as_str(), tcp).await;
+            let handshake = tls.connect(target.tls_name().as_str(), tcp).await;
             Transport::Tls(Box::new(handshake.map_err(|source| TargetError::Handshake { address, source })?))
         }
     };

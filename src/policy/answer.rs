@@ -5,7 +5,7 @@ use mlua::{Table, Value};
 use super::FailureKind;
 use super::facts::{Described, Fact, Field, quote};
 use super::failure::{Complaint, Spot};
-use crate::route::{Route, Target};
+use crate::route::{Route, Target, Way};
 
 /// Longest refusal, in bytes.
 const MAX_REFUSAL: usize = 1024;
@@ -40,7 +40,7 @@ impl Described for Made {
 /// The route that tries these in order. No more than the first [`MAX_TARGETS`] are kept.
 pub(super) fn targets(mut targets: Vec<Target>) -> Route {
     targets.truncate(MAX_TARGETS);
-    Route::Targets(targets)
+    Way::Targets(targets).into()
 }
 
 /// The route that says `text`; or what is wrong with the text.
@@ -49,7 +49,7 @@ pub(super) fn refusal(text: &[u8]) -> Result<Route, String> {
         return Err(format!("text has {} bytes, and may have {MAX_REFUSAL}", text.len()));
     }
     match std::str::from_utf8(text) {
-        Ok(text) => Ok(Route::Refuse(text.to_owned())),
+        Ok(text) => Ok(Way::Refuse(text.to_owned()).into()),
         Err(error) => Err(format!("text is not UTF-8 from byte {} on", error.valid_up_to())),
     }
 }
@@ -79,15 +79,17 @@ fn read_list(list: &Table) -> Result<Made, Complaint> {
             return Err(bad(&format!("route returned a list whose number {position} is {}; {MAKERS}", quote(&value))));
         };
         spot = spot.or(made.spot);
-        match made.decision {
-            Decision::Route(Route::Targets(more)) => all.extend(more),
+        let way = match made.decision {
             _ if length == 1 => return Ok(made),
-            Decision::Route(Route::Refuse(_)) => {
-                return Err(bad("route returned a list with a refusal in it; a refusal stands alone"));
-            }
+            Decision::Route(route) => route.way,
             Decision::HandOver(_) => {
                 return Err(bad("route returned a list that hands over to another policy; that stands alone"));
             }
+        };
+        match way {
+            Way::Targets(more) => all.extend(more),
+            Way::Refuse(_) => return Err(bad("route returned a list with a refusal in it; a refusal stands alone")),
+            Way::Reply(_) => return Err(bad("route returned a list with a reply in it; a reply stands alone")),
         }
     }
     Ok(Made { decision: Decision::Route(targets(all)), spot })

@@ -4,11 +4,12 @@ use prometheus_client::metrics::counter::Counter;
 
 use super::{Explained, Failure, FailureKind};
 use crate::metrics::{self, ByReason};
-use crate::route::Route;
+use crate::route::Way;
 
 /// One counter for each way that a decision can end.
 pub(super) struct Counters {
     routed: Counter,
+    replied: Counter,
     refused: Counter,
     failed: Counter,
     failures: [Counter; FailureKind::ALL.len()],
@@ -20,6 +21,7 @@ impl Counters {
         let failures = |kind: FailureKind| metrics.failures.get_or_create_owned(&ByReason { reason: kind.as_str() });
         Self {
             routed: decisions("routed"),
+            replied: decisions("replied"),
             refused: decisions("refused"),
             failed: decisions("failed"),
             failures: FailureKind::ALL.map(failures),
@@ -28,8 +30,7 @@ impl Counters {
 
     pub(super) fn count(&self, outcome: &Result<Explained, Failure>) {
         match outcome {
-            Ok(Explained { route: Route::Targets(_), .. }) => self.routed.inc(),
-            Ok(Explained { route: Route::Refuse(_), .. }) => self.refused.inc(),
+            Ok(explained) => self.of(&explained.route.way).inc(),
             Err(failure) => {
                 if let Some(counter) = self.failures.get(failure.kind as usize) {
                     counter.inc();
@@ -37,5 +38,13 @@ impl Counters {
                 self.failed.inc()
             }
         };
+    }
+
+    fn of(&self, way: &Way) -> &Counter {
+        match way {
+            Way::Targets(_) => &self.routed,
+            Way::Reply(_) => &self.replied,
+            Way::Refuse(_) => &self.refused,
+        }
     }
 }

@@ -16,6 +16,7 @@ use super::*;
 use crate::metrics::Metrics;
 use crate::registry::{Components, Gateway, State, Worker};
 use crate::request::Query;
+use crate::route::Way;
 
 pub(super) const UUID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -142,15 +143,16 @@ pub(super) fn script(body: &str) -> String {
 pub(super) fn value_of(expression: &str, world: &World) -> String {
     let policy = routing(&format!("return relay.refuse(tostring({expression}))"));
     match world.ask(&policy) {
-        Ok(Route::Refuse(text)) => text,
+        Ok(Route { way: Way::Refuse(text), .. }) => text,
         other => panic!("{expression}: {other:?}"),
     }
 }
 
 pub(super) fn hosts(route: &Route) -> Vec<String> {
-    match route {
-        Route::Targets(targets) => targets.iter().map(|target| target.host.to_string()).collect(),
-        Route::Refuse(text) => vec![format!("refused: {text}")],
+    match &route.way {
+        Way::Targets(targets) => targets.iter().map(|target| target.host.to_string()).collect(),
+        Way::Reply(reply) => vec![format!("replied: {}", reply.as_str())],
+        Way::Refuse(text) => vec![format!("refused: {text}")],
     }
 }
 

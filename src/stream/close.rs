@@ -1,6 +1,8 @@
 //! The last words to a peer, and a close that does not destroy them. It never waits longer than it was told to.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -10,7 +12,9 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::fault::Fault;
-use crate::stream::scratch;
+use crate::stream::delivery::Delivery;
+use crate::stream::meter::Meter;
+use crate::stream::{scratch, tune};
 use crate::transport::Transport;
 
 /// Most bytes that are read from a peer after the close; more than kernels queue. Who sends on after that only sends.
@@ -27,6 +31,21 @@ pub async fn say(viewer: &mut Transport, text: &str, deadline: Duration) -> Resu
         viewer.flush().await
     };
     within(deadline, saying).await
+}
+
+/// Sends `text` to `viewer` as a log would be sent: counted by `meter`, and in records that every viewer can read.
+/// Resolves once the viewer's socket has taken all of it.
+///
+/// # Errors
+/// [`Fault::ViewerLeft`] if its connection broke, [`Fault::ViewerStalled`] if it took too little within `deadline`.
+pub async fn reply(viewer: &mut Transport, text: &str, meter: &Meter, deadline: Duration) -> Result<(), Fault> {
+    tune::allow_slow_reading(viewer.tcp());
+    let mut delivery = Delivery::default();
+    let replying = async {
+        poll_fn(|cx| Poll::Ready(delivery.send(viewer, cx, text.as_bytes(), meter))).await?;
+        poll_fn(|cx| delivery.poll_clear(viewer, cx, meter)).await
+    };
+    within(deadline, replying).await
 }
 
 /// Closes a connection such that the peer gets all that was sent to it: says TLS's `close_notify` and sends FIN, then

@@ -11,6 +11,7 @@ use super::*;
 mod bytes;
 mod endings;
 mod half_close;
+mod replies;
 mod tls;
 
 /// Two ends of one connection.

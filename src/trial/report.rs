@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Change, Comparison, Kind};
 use crate::names::Zone;
 use crate::policy::Failure;
-use crate::route::{Route, Target, TargetKind};
+use crate::route::{Route, Target, TargetKind, Way};
 
 /// Most lines of the table.
 const MAX_LINES: usize = 40;
@@ -14,12 +14,14 @@ const MAX_LINES: usize = 40;
 /// is decided about them is that they are asked themselves.
 pub(super) fn short(decision: &Result<Route, Failure>) -> String {
     match decision {
-        Ok(Route::Targets(targets)) => {
+        Ok(Route { way: Way::Targets(targets), .. }) => {
             let mut names: Vec<String> = targets.iter().map(name).collect();
             names.dedup();
             names.join(", ")
         }
-        Ok(Route::Refuse(text)) => format!("refused {text:?}"),
+        Ok(Route { way: Way::Refuse(text), .. }) => format!("refused {text:?}"),
+        // What it says may differ from build to build.
+        Ok(Route { way: Way::Reply(_), .. }) => "replied".to_owned(),
         Err(failure) => format!("failed: {failure}"),
     }
 }
@@ -27,7 +29,7 @@ pub(super) fn short(decision: &Result<Route, Failure>) -> String {
 fn name(target: &Target) -> String {
     match target.kind {
         TargetKind::Direct => target.kind.as_str().to_owned(),
-        TargetKind::Gateway => target.to_string(),
+        TargetKind::Gateway | TargetKind::Connect => target.to_string(),
     }
 }
 

@@ -109,8 +109,7 @@ mod tests {
     use crate::route::TargetKind;
 
     fn target(host: &str, port: u16) -> Target {
-        let host = Hostname::parse(host).unwrap();
-        Target { kind: TargetKind::Gateway, host, port, tls: false, gateway: None }
+        Target::new(TargetKind::Gateway, Hostname::parse(host).unwrap(), port)
     }
 
     fn address(text: &str) -> SocketAddr {

@@ -5,12 +5,12 @@ use std::io;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::names::BuildId;
+use crate::request::Line;
 use crate::transport::{TcpInfo, Transport};
 
-/// Sends `UUID\n`, exactly that, whatever else the viewer's line held.
-pub(super) async fn send(transport: &mut Transport, request: &BuildId) -> io::Result<()> {
-    transport.write_all(format!("{request}\n").as_bytes()).await?;
+/// Sends `line`, exactly that.
+pub(super) async fn send(transport: &mut Transport, line: &Line) -> io::Result<()> {
+    transport.write_all(line.as_bytes()).await?;
     transport.flush().await
 }
 

@@ -12,18 +12,20 @@ use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::names::Hostname;
 use crate::registry::OwnNames;
+use crate::request::Query;
 use crate::route::TargetKind;
 use crate::tasks::Tasks;
 
 mod over_tls;
+mod own_wishes;
 mod route_timeout;
 mod seen;
 
 const UUID: &str = "0123456789abcdef0123456789abcdef";
 const LONG: Duration = Duration::from_secs(3600);
 
-fn request() -> BuildId {
-    BuildId::parse(UUID).unwrap()
+fn request() -> Line {
+    Query::parse(UUID).unwrap().forwarded().unwrap()
 }
 
 fn how() -> How {
@@ -38,7 +40,7 @@ fn how() -> How {
 }
 
 fn target(host: &str, port: u16) -> Target {
-    Target { kind: TargetKind::Gateway, host: Hostname::parse(host).unwrap(), port, tls: false, gateway: None }
+    Target::new(TargetKind::Gateway, Hostname::parse(host).unwrap(), port)
 }
 
 fn to(address: SocketAddr) -> Target {

@@ -64,7 +64,7 @@ fn a_policy_hands_over_to_another_by_name() {
     let policy =
         try_folder(&[("first.lua", &first), ("second.lua", &second)], with_default("first", Vec::new())).unwrap();
     let explained = policy.explain(&World::without_build().request()).unwrap();
-    assert_eq!(explained.route, Route::Refuse(UUID.to_owned()));
+    assert_eq!(explained.route, Way::Refuse(UUID.to_owned()).into());
     assert!(explained.file.ends_with("second.lua"), "{explained:?}");
     assert_eq!(explained.line, Some(2));
 }

@@ -89,7 +89,7 @@ fn a_wrong_argument_is_quoted_with_what_it_should_be() {
 #[test]
 fn a_refusal_is_bounded_text() {
     let longest = routing("return relay.refuse(string.rep('x', 1024))");
-    assert_eq!(World::without_build().ask(&longest), Ok(Route::Refuse("x".repeat(1024))));
+    assert_eq!(World::without_build().ask(&longest), Ok(Way::Refuse("x".repeat(1024)).into()));
     is_a_bad_route("return relay.refuse(string.rep('x', 1025))", &["1025", "1024"]);
     is_a_bad_route("return relay.refuse('ab\\xff')", &["UTF-8", "byte 2"]);
 }

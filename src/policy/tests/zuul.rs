@@ -17,19 +17,19 @@ fn direct() -> Vec<String> {
 
 #[test]
 fn an_unknown_build_is_not_found() {
-    assert_eq!(answer(&World::without_build()), Ok(Route::Refuse("Build not found".to_owned())));
+    assert_eq!(answer(&World::without_build()), Ok(Way::Refuse("Build not found".to_owned()).into()));
 }
 
 #[test]
 fn a_build_without_a_worker_did_not_start_yet() {
     let world = World { build: Some(Arc::new(build(None))), ..World::without_build() };
-    assert_eq!(answer(&world), Ok(Route::Refuse("Build did not start yet".to_owned())));
+    assert_eq!(answer(&world), Ok(Way::Refuse("Build did not start yet".to_owned()).into()));
 }
 
 #[test]
 fn a_build_in_our_own_zone_is_reached_directly_even_beside_gateways() {
     let world = World::running_in(Some("here")).with(vec![gateway("gw", "here", State::Running)]);
-    let Ok(Route::Targets(targets)) = answer(&world) else { panic!() };
+    let Ok(Route { way: Way::Targets(targets), .. }) = answer(&world) else { panic!() };
     let [target] = targets.as_slice() else { panic!("{targets:?}") };
     assert_eq!(target.to_string(), "direct executor1:7900");
 }
@@ -57,7 +57,7 @@ fn the_zone_that_was_asked_for_does_not_matter() {
 #[test]
 fn another_zone_is_reached_by_its_gateway_with_its_port_and_tls() {
     let world = World::running_in(Some("there")).with(vec![gateway("gw", "there", State::Running)]);
-    let Ok(Route::Targets(targets)) = answer(&world) else { panic!() };
+    let Ok(Route { way: Way::Targets(targets), .. }) = answer(&world) else { panic!() };
     let [target] = targets.as_slice() else { panic!("{targets:?}") };
     assert_eq!(target.to_string(), "gateway gw:7979 over TLS");
     assert_eq!((target.kind, target.gateway.as_deref()), (TargetKind::Gateway, Some("gw0000000001")));

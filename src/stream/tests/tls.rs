@@ -206,6 +206,22 @@ async fn the_last_record_of_a_burst_is_short_for_viewers_that_are_no_relay() {
 }
 
 #[tokio::test]
+async fn the_last_record_of_a_reply_is_short_for_viewers_that_are_no_relay() {
+    let site = Site::new();
+    let (viewer, mut peer, wire) = site.tapped().await;
+    let (mut viewer, meter) = (Transport::Tls(Box::new(viewer)), Meter::new());
+    let text = "a line of a list\n".repeat(3000);
+    let mut got = vec![0; text.len()];
+    let said = reply(&mut viewer, &text, &meter, Duration::from_secs(10));
+    let (said, heard) = tokio::join!(said, peer.read_exact(&mut got));
+    said.unwrap();
+    heard.unwrap();
+    assert!(got == text.as_bytes());
+    let last = *record_lengths(&wire).last().unwrap();
+    assert!(last <= Records::SHORT_TAIL + OVERHEAD, "it ends in a record of {last}");
+}
+
+#[tokio::test]
 async fn an_upstream_that_closes_without_close_notify_has_ended_its_log() {
     let site = Site::new();
     let (upstream_peer, upstream) = site.connected().await;

@@ -23,13 +23,14 @@ pub(in crate::upstream) struct Peers {
 
 type Known = imbl::HashMap<Peer<'static>, Arc<Sight>>;
 
-/// What fails or works as one: the same port may serve another protocol.
+/// What fails or works as one: the same port may serve another protocol, and under each server name another host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Peer<'a> {
     /// In lower case; borrowed where it is so already, for a look-up that allocates nothing.
     host: Cow<'a, str>,
     port: u16,
-    tls: bool,
+    /// The name that TLS asks for; `None` without TLS.
+    tls: Option<Cow<'a, str>>,
 }
 
 impl Peers {
@@ -104,18 +105,23 @@ fn find<'a, 'k>(known: &'k imbl::HashMap<Peer<'a>, Arc<Sight>>, peer: &Peer<'a>)
 }
 
 impl<'a> Peer<'a> {
+    /// The peer at `host`, which TLS asks for under the same name.
     pub(super) fn named(host: &'a Hostname, port: u16, tls: bool) -> Self {
-        let host = host.as_str();
-        let lower = !host.bytes().any(|byte| byte.is_ascii_uppercase());
-        let host = if lower { Cow::Borrowed(host) } else { Cow::Owned(host.to_ascii_lowercase()) };
-        Self { host, port, tls }
+        Self { host: lower(host), port, tls: tls.then(|| lower(host)) }
     }
 
     pub(super) fn into_owned(self) -> Peer<'static> {
-        Peer { host: Cow::Owned(self.host.into_owned()), port: self.port, tls: self.tls }
+        let owned = |name: Cow<'_, str>| Cow::Owned(name.into_owned());
+        Peer { host: owned(self.host), port: self.port, tls: self.tls.map(owned) }
     }
 
     fn of(target: &'a Target) -> Self {
-        Self::named(&target.host, target.port, target.tls)
+        Self { tls: target.tls.then(|| lower(target.tls_name())), ..Self::named(&target.host, target.port, false) }
     }
+}
+
+fn lower(name: &Hostname) -> Cow<'_, str> {
+    let name = name.as_str();
+    let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+    if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) }
 }

@@ -11,7 +11,7 @@ fn host(name: &str) -> Hostname {
 }
 
 fn target(name: &str) -> Target {
-    Target { kind: TargetKind::Gateway, host: host(name), port: 79, tls: false, gateway: None }
+    Target::new(TargetKind::Gateway, host(name), 79)
 }
 
 fn hosts(targets: &[Target]) -> Vec<&str> {
@@ -196,4 +196,14 @@ async fn given_observations_are_told_as_they_are() {
     assert_eq!(seen.clone().of(&host("gate.TEST"), 79, true), Some(given));
     assert_eq!(seen.of(&host("gate.test"), 79, false), None);
     assert_eq!(seen.of(&host("gate.test"), 80, true), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_address_under_two_server_names_is_two_peers() {
+    let peers = Peers::default();
+    let tls = Target { tls: true, ..target("edge") };
+    let named = |name: &str| Target { server_name: Hostname::parse(name), ..tls.clone() };
+    let route = [named("west"), named("east")];
+    peers.failed(&named("WEST"), "connect");
+    assert_eq!(peers.order(&route, RETRY), [route[1].clone(), route[0].clone()]);
 }

@@ -8,19 +8,23 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::settings::{ClientCertificates, ClientTls, KeyPairFiles, ServerTls, TlsVersion, Trust};
 
-/// A CA, and a certificate of it for 127.0.0.1, in files.
+/// A CA, and a certificate of it for one name, in files.
 struct Site {
     dir: TempDir,
 }
 
 impl Site {
     fn new() -> Self {
+        Self::called("127.0.0.1")
+    }
+
+    fn called(name: &str) -> Self {
         let mut ca = CertificateParams::new(Vec::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_key = KeyPair::generate().unwrap();
         let ca_cert = ca.self_signed(&ca_key).unwrap();
         let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let leaf = leaf.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
         let site = Self { dir: tempfile::tempdir().unwrap() };
         for (name, pem) in [("ca", ca_cert.pem()), ("cert", leaf.pem()), ("key", key.serialize_pem())] {
@@ -146,4 +150,41 @@ async fn a_tls_target_that_closes_after_the_request_had_an_empty_log() {
     let end = end(&mut reached).await;
     let silence = dialler.after_silence(reached, end, &request, &how).await.unwrap();
     assert!(matches!(silence, Silence::EmptyLog), "{silence:?}");
+}
+
+/// What the first target's server was asked for by SNI, and what came of dialling both.
+async fn dialled_as(name: &str, host: &str) -> (Option<String>, Counted, Result<Reached, Unreached>) {
+    let (site, (listener, plain)) = (Site::called(name), listening().await);
+    let server = site.server(ClientCertificates::None);
+    let route = [Target { tls: true, server_name: Hostname::parse(host), ..plain }];
+    let peer = async { server.accept(listener.accept().await.unwrap().0).await.ok()?.server_name };
+    let (counted, how, request) = (Counted::new(), site.how(), request());
+    let (reached, asked_for) = tokio::join!(counted.dialler.reach(&route, &request, &how), peer);
+    (asked_for, counted, reached)
+}
+
+#[tokio::test]
+async fn a_server_name_is_asked_for_and_checked_in_the_place_of_the_host() {
+    let (asked_for, counted, reached) = dialled_as("gw.internal", "gw.internal").await;
+    assert_eq!(asked_for.as_deref(), Some("gw.internal"));
+    assert_eq!((reached.unwrap().target.host.as_str(), counted.times("connected")), ("127.0.0.1", 1));
+}
+
+#[tokio::test]
+async fn a_certificate_for_the_host_is_none_for_another_server_name() {
+    let (_, counted, reached) = dialled_as("127.0.0.1", "gw.internal").await;
+    let said = reached.unwrap_err().to_string();
+    assert!(said.contains(" over TLS as gw.internal: connected to "), "{said}");
+    assert!(said.contains("the TLS handshake failed: ") && said.contains("gw.internal"), "{said}");
+    assert_eq!(counted.times("handshake"), 1);
+}
+
+#[tokio::test]
+async fn a_target_has_its_own_time_for_the_handshake() {
+    let (site, (_silent, silent)) = (Site::new(), listening_for_tls().await);
+    let hurried = Target { handshake_timeout: Some(Limit::seconds(0.02).unwrap()), ..silent };
+    let (counted, how) = (Counted::new(), site.how());
+    let unreached = counted.dialler.reach(&[hurried], &request(), &how).await.unwrap_err();
+    let said = unreached.to_string();
+    assert!(said.ends_with("but the handshake took longer than 20ms"), "{said}");
 }

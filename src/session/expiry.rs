@@ -1,0 +1,65 @@
+//! How long a stream may last. It only ends waits; what follows from that is the session's.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::fault::Fault;
+use crate::route::Limit;
+
+/// The moment at which a stream has lasted as long as it may; none unless the policy set one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expiry(Option<Set>);
+
+#[derive(Debug, Clone, Copy)]
+struct Set {
+    at: Instant,
+    after: Duration,
+}
+
+impl Expiry {
+    /// `limit` from now.
+    pub(super) fn after(limit: Option<Limit>) -> Self {
+        Self(limit.map(|limit| Set { at: Instant::now() + limit.get(), after: limit.get() }))
+    }
+
+    /// Does `work`, or drops it in the middle when the time is over.
+    ///
+    /// # Errors
+    /// Those of `work`, or [`Fault::Expired`].
+    pub(super) async fn within<T>(self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        match self.0 {
+            None => work.await,
+            Some(Set { at, after }) => timeout_at(at, work).await.unwrap_or(Err(Fault::Expired(after))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    async fn waiting(time: Duration) -> Result<(), Fault> {
+        tokio::time::sleep(time).await;
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_runs_from_the_start_and_not_from_each_wait() {
+        let (start, limit) = (Instant::now(), Limit::seconds(10.0).unwrap());
+        let expiry = Expiry::after(Some(limit));
+        for _ in 0..4 {
+            expiry.within(waiting(Duration::from_secs(2))).await.unwrap();
+        }
+        let ended = expiry.within(pending::<Result<(), Fault>>()).await;
+        assert!(matches!(ended, Err(Fault::Expired(after)) if after == limit.get()), "{ended:?}");
+        assert_eq!(start.elapsed(), limit.get());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_limit_nothing_ends() {
+        Expiry::after(None).within(waiting(Limit::MAX)).await.unwrap();
+    }
+}

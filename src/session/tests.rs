@@ -1,0 +1,351 @@
+//! One stream at a time over real loopback sockets, with everything that a policy may say of it: what the viewer got,
+//! what the upstream saw, and how it was counted.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+use super::*;
+use crate::config;
+use crate::generation::Generation;
+use crate::keyring::Keyring;
+use crate::listener::Listeners;
+use crate::metrics::Metrics;
+use crate::names::Hostname;
+use crate::request::Query;
+use crate::route::{Reply, Tags, Target, Way};
+use crate::tasks::Tasks;
+
+const UUID: &str = "0123456789abcdef0123456789abcdef";
+
+/// Longer than any test takes. The paused clock reaches it at once where a test hangs.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// What a relay's streams share, and a listener to come in by.
+struct Site {
+    shared: Shared,
+    listeners: Listeners,
+    queue: mpsc::Receiver<Incoming>,
+    tasks: Tasks,
+    _dir: TempDir,
+}
+
+impl Site {
+    /// A relay that knows the builds and gateways of `registry`.
+    async fn knowing(registry: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("fingerpost.yaml");
+        std::fs::write(dir.path().join("registry.yaml"), registry).unwrap();
+        let listener = "{name: finger, address: \"127.0.0.1:0\", request_timeout: 1h}";
+        let text = format!("hostname: relay.test\nlisteners: [{listener}]\nregistry: {{file: registry.yaml}}\n");
+        std::fs::write(&file, text).unwrap();
+        let (metrics, tasks) = (Metrics::new(), Tasks::new());
+        let settings = config::read_yaml(&file).usable().unwrap().settings;
+        let generation = Generation::load(1, settings, &Keyring::default(), &metrics).unwrap();
+        let mut listeners = Listeners::new(metrics.listeners.clone(), tasks.clone());
+        let (accepted, queue) = mpsc::channel(8);
+        let plan = listeners.plan(generation.listeners.clone()).unwrap();
+        let _applied = listeners.apply(plan, move |incoming| accepted.try_send(incoming).unwrap());
+        let shared = Shared::new(generation, metrics, &tasks);
+        assert!(shared.registry.read_within(PATIENCE).await);
+        Self { shared, listeners, queue, tasks, _dir: dir }
+    }
+
+    async fn new() -> Self {
+        Self::knowing("{}").await
+    }
+
+    /// A relay that knows one build, whose log the returned listener has.
+    async fn with_executor() -> (Self, TcpListener) {
+        let executor = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = executor.local_addr().unwrap().port();
+        let worker = format!("{{hostname: 127.0.0.1, log_port: {port}}}");
+        (Self::knowing(&format!("builds: [{{uuid: {UUID}, worker: {worker}}}]")).await, executor)
+    }
+
+    /// The same, in a zone that has the returned listener for its gateway.
+    async fn with_gateway() -> (Self, TcpListener) {
+        let gateway = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = gateway.local_addr().unwrap().port();
+        let build = format!("builds: [{{uuid: {UUID}, worker: {{hostname: far, log_port: 1, zone: west}}}}]");
+        let gateways = format!("gateways: [{{hostname: 127.0.0.1, public_port: {port}, zone: west}}]");
+        (Self::knowing(&format!("{build}\n{gateways}\n")).await, gateway)
+    }
+
+    /// A viewer's end, and the stream that serves it.
+    async fn visited(&mut self) -> (TcpStream, Visit<'_>, Record) {
+        let SocketAddr::V4(address) = self.listeners.addresses()[0].1 else { panic!() };
+        let viewer = TcpSocket::new_v4().unwrap();
+        viewer.set_recv_buffer_size(4096).unwrap();
+        let viewer = viewer.connect(address.into()).await.unwrap();
+        let incoming = self.queue.recv().await.unwrap();
+        let record = Record::open(Arc::clone(&self.shared.metrics), "finger", incoming.peer);
+        let request_timeout = incoming.config.settings.request_timeout;
+        let visit = Visit { shared: &self.shared, viewer: incoming.greet().await.unwrap(), request_timeout };
+        (viewer, visit, record)
+    }
+
+    /// How often a stream ended so.
+    fn ended(&self, ending: &'static str, blame: &'static str) -> u64 {
+        let labels = crate::metrics::Ending { listener: "finger".to_owned(), ending, blame };
+        self.shared.metrics.streams.ended.get_or_create(&labels).get()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.tasks.stop();
+    }
+}
+
+fn allowed(limits: Limits) -> Result<Admission, Fault> {
+    Ok(Admission::Allow { limits, tags: Tags::default() })
+}
+
+fn limit(seconds: f64) -> Option<Limit> {
+    Some(Limit::seconds(seconds).unwrap())
+}
+
+fn lasting(seconds: f64) -> Limits {
+    Limits { max_duration: limit(seconds), ..Limits::default() }
+}
+
+/// All that comes, until the relay ends its side in order.
+async fn rest(viewer: &mut TcpStream) -> String {
+    let mut got = String::new();
+    timeout(PATIENCE, viewer.read_to_string(&mut got)).await.unwrap().unwrap();
+    got
+}
+
+async fn accept(upstream: &TcpListener) -> TcpStream {
+    timeout(PATIENCE, upstream.accept()).await.unwrap().unwrap().0
+}
+
+/// Accepts a stream and takes its request.
+async fn asked(upstream: &TcpListener) -> TcpStream {
+    let mut stream = accept(upstream).await;
+    let mut line = vec![0; UUID.len() + 1];
+    stream.read_exact(&mut line).await.unwrap();
+    assert_eq!(line, format!("{UUID}\n").as_bytes());
+    stream
+}
+
+/// Asks for `line` and goes `way` with it, as if the policy had decided so.
+async fn take(
+    visit: &mut Visit<'_>,
+    line: &str,
+    limits: Limits,
+    way: Way,
+    record: &mut Record,
+) -> Result<Ending, Fault> {
+    let deciding = visit.shared.deciding();
+    let settings = limits.apply(&deciding.generation.settings.stream);
+    let expiry = Expiry::after(limits.max_duration);
+    let asked = Asked::new(visit.shared, deciding, Query::parse(line).unwrap(), settings, expiry);
+    asked.take(way, &mut visit.viewer, record).await
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_told_why_before_it_asks() {
+    let mut site = Site::new().await;
+    let (mut viewer, visit, mut record) = site.visited().await;
+    let tags = Tags::new([("reason", "night")]).unwrap();
+    let admission = Ok(Admission::Refuse { text: "Come back at nine".to_owned(), tags });
+    let read = async {
+        let got = rest(&mut viewer).await;
+        drop(viewer);
+        got
+    };
+    let (got, ()) = tokio::join!(read, visit.converse(admission, &mut record));
+    assert_eq!(got, "Come back at nine");
+    drop(record);
+    assert_eq!(site.ended("refused", "nobody"), 1);
+    let tagged = "fingerpost_streams_tagged_total{tag=\"reason\",value=\"night\"} 1\n";
+    assert!(site.shared.metrics.text().contains(tagged));
+}
+
+#[tokio::test]
+async fn a_policy_that_fails_to_admit_is_blamed_and_lets_nobody_in() {
+    let mut site = Site::new().await;
+    let (mut viewer, visit, mut record) = site.visited().await;
+    let read = async {
+        let got = rest(&mut viewer).await;
+        drop(viewer);
+        got
+    };
+    let admission = Err(Fault::Policy("no such key".to_owned()));
+    let (got, ()) = tokio::join!(read, visit.converse(admission, &mut record));
+    assert_eq!(got, "Internal streaming error");
+    drop(record);
+    assert_eq!(site.ended("policy", "policy"), 1);
+}
+
+#[tokio::test]
+async fn without_a_word_of_the_policy_a_stream_is_as_configured() {
+    let (mut site, executor) = Site::with_executor().await;
+    let (mut viewer, visit, mut record) = site.visited().await;
+    let watch = async {
+        viewer.write_all(format!("{UUID}\n").as_bytes()).await.unwrap();
+        asked(&executor).await.write_all(b"log").await.unwrap();
+        assert_eq!(rest(&mut viewer).await, "log");
+        drop(viewer);
+    };
+    tokio::join!(watch, visit.begin(&mut record));
+    drop(record);
+    assert_eq!(site.ended("complete", "nobody"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policys_request_timeout_holds_in_the_place_of_the_listeners() {
+    let mut site = Site::new().await;
+    let (mut viewer, visit, mut record) = site.visited().await;
+    let start = Instant::now();
+    let limits = Limits { request_timeout: limit(2.0), ..Limits::default() };
+    let read = async {
+        assert_eq!(rest(&mut viewer).await, "Internal streaming error");
+        drop(viewer);
+        start.elapsed()
+    };
+    let (took, ()) = tokio::join!(read, visit.converse(allowed(limits), &mut record));
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(3), "{took:?}");
+    drop(record);
+    assert_eq!(site.ended("request_timeout", "viewer"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_time_is_over_ends_in_order_with_what_came() {
+    let (mut site, executor) = Site::with_executor().await;
+    let (mut viewer, visit, mut record) = site.visited().await;
+    let start = Instant::now();
+    let watch = async {
+        viewer.write_all(format!("{UUID}\n").as_bytes()).await.unwrap();
+        let mut upstream = asked(&executor).await;
+        upstream.write_all(b"begun\n").await.unwrap();
+        assert_eq!(rest(&mut viewer).await, "begun\n");
+        let took = start.elapsed();
+        drop(viewer);
+        assert_eq!(upstream.read(&mut [0; 16]).await.unwrap(), 0, "Zuul's executors want an orderly close");
+        took
+    };
+    let (took, ()) = tokio::join!(watch, visit.converse(allowed(lasting(60.0)), &mut record));
+    assert!(took >= Duration::from_secs(60) && took < Duration::from_secs(61), "{took:?}");
+    drop(record);
+    assert_eq!(site.ended("expired", "nobody"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_learns_at_once_that_the_time_is_over() {
+    let (mut site, gateway) = Site::with_gateway().await;
+    let (mut viewer, visit, mut record) = site.visited().await;
+    let watch = async {
+        viewer.write_all(format!("{UUID}\n").as_bytes()).await.unwrap();
+        let mut upstream = asked(&gateway).await;
+        assert_eq!(rest(&mut viewer).await, "");
+        drop(viewer);
+        upstream.read(&mut [0; 16]).await.unwrap_err().kind()
+    };
+    let (seen, ()) = tokio::join!(watch, visit.converse(allowed(lasting(60.0)), &mut record));
+    assert_eq!(seen, std::io::ErrorKind::ConnectionReset);
+    drop(record);
+    assert_eq!(site.ended("expired", "nobody"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_that_never_asks_may_not_stay_longer_than_a_stream() {
+    let mut site = Site::new().await;
+    let (mut viewer, visit, mut record) = site.visited().await;
+    let read = async {
+        let got = rest(&mut viewer).await;
+        drop(viewer);
+        got
+    };
+    let (got, ()) = tokio::join!(read, visit.converse(allowed(lasting(2.0)), &mut record));
+    assert_eq!(got, "");
+    drop(record);
+    assert_eq!(site.ended("expired", "nobody"), 1);
+}
+
+#[tokio::test]
+async fn the_policys_stall_timeout_holds_in_the_place_of_the_configurations() {
+    let (mut site, executor) = Site::with_executor().await;
+    let (mut viewer, visit, mut record) = site.visited().await;
+    let limits = Limits { stall_timeout: limit(0.05), ..Limits::default() };
+    let flood = async {
+        viewer.write_all(format!("{UUID}\n").as_bytes()).await.unwrap();
+        let mut upstream = asked(&executor).await;
+        while upstream.write_all(&[b'x'; 64 << 10]).await.is_ok() {}
+    };
+    tokio::join!(flood, visit.converse(allowed(limits), &mut record));
+    drop(record);
+    assert_eq!(site.ended("viewer_stalled", "viewer"), 1, "the configuration allows five minutes");
+}
+
+#[tokio::test]
+async fn a_reply_is_all_that_the_viewer_gets_and_ends_like_a_log() {
+    let mut site = Site::new().await;
+    let (mut viewer, mut visit, mut record) = site.visited().await;
+    let text = "cloud  3 builds\r\noffice  1 build\n".repeat(500);
+    let way = Way::Reply(Reply::new(&text).unwrap());
+    let said = async {
+        let result = take(&mut visit, "zones", Limits::default(), way, &mut record).await;
+        end(&result, &mut record);
+        take_leave(&mut visit.viewer.transport, None).await
+    };
+    let read = async {
+        let got = rest(&mut viewer).await;
+        drop(viewer);
+        got
+    };
+    let (left, got) = tokio::join!(said, read);
+    left.unwrap();
+    assert!(got == text, "{} bytes of {}", got.len(), text.len());
+    assert_eq!(record.meter.bytes(), text.len() as u64);
+    drop((record, visit));
+    assert_eq!(site.ended("replied", "nobody"), 1);
+}
+
+#[tokio::test]
+async fn a_reply_that_nobody_takes_is_given_up_after_the_stall_timeout() {
+    let mut site = Site::new().await;
+    let (_viewer, mut visit, mut record) = site.visited().await;
+    socket2::SockRef::from(visit.viewer.transport.tcp()).set_send_buffer_size(4096).unwrap();
+    let way = Way::Reply(Reply::new(&"x".repeat(Reply::MAX_LEN)).unwrap());
+    let limits = Limits { stall_timeout: limit(0.05), ..Limits::default() };
+    let ended = take(&mut visit, "zones", limits, way, &mut record).await;
+    assert!(matches!(ended, Err(Fault::ViewerStalled(after)) if after == Duration::from_millis(50)), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_host_of_the_policys_choice_gets_the_line_though_it_names_no_build() {
+    let mut site = Site::new().await;
+    let (mut viewer, mut visit, mut record) = site.visited().await;
+    let host = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let target = Target::connect(Hostname::parse("127.0.0.1").unwrap(), host.local_addr().unwrap().port());
+    let serve = async {
+        let mut stream = accept(&host).await;
+        let mut line = [0; 12];
+        stream.read_exact(&mut line).await.unwrap();
+        stream.write_all(&line).await.unwrap();
+    };
+    let way = Way::Targets(vec![target]);
+    let (ended, ()) = tokio::join!(take(&mut visit, "zones@west", Limits::default(), way, &mut record), serve);
+    assert!(matches!(ended, Ok(Ending::Complete)), "{ended:?}");
+    drop(visit);
+    assert_eq!(rest(&mut viewer).await, "zones@west\r\n");
+}
+
+#[tokio::test]
+async fn executors_and_gateways_are_never_asked_for_what_is_no_build() {
+    let mut site = Site::new().await;
+    let (_viewer, mut visit, mut record) = site.visited().await;
+    let host = || Hostname::parse("127.0.0.1").unwrap();
+    let (chosen, executor) = (Target::connect(host(), 1), Target::new(crate::route::TargetKind::Direct, host(), 1));
+    let way = Way::Targets(vec![chosen, executor]);
+    let ended = take(&mut visit, "zones@west", Limits::default(), way, &mut record).await;
+    let Err(Fault::Policy(why)) = ended else { panic!("{ended:?}") };
+    assert_eq!(why, "it gave the target direct 127.0.0.1:1 for a request that names no build");
+}
