@@ -68,7 +68,7 @@ impl Bench {
         let ids = |parity| builds.iter().skip(parity).step_by(2).map(|build| build.uuid.clone()).collect();
         let (own, foreign) = (ids(0), ids(1));
         publisher.publish(|snapshot| {
-            snapshot.builds = builds.iter().map(|build| (build.uuid.clone(), Arc::clone(build))).collect();
+            snapshot.builds = builds.iter().map(Arc::clone).collect();
             snapshot.components = Arc::new(Components { gateways, ..Components::default() });
             snapshot.freshness = Freshness::Live;
         });
@@ -81,6 +81,9 @@ impl Bench {
         let (empty, _engine) = empty_function()?;
         let base = timing(|| empty.call::<()>(()).context("the empty function failed"))?;
         base.show("empty Luau function, with the same limits", &base);
+        let mut ids = self.foreign.iter().cycle();
+        let find = timing(|| self.find(ids.next().context("no builds")?).map(|build| drop(black_box(build))))?;
+        find.show("look-up in the registry alone", &base);
         let mut seed = 0;
         for (title, ids) in [
             ("default policy, build in the own zone", &self.own),
@@ -99,10 +102,7 @@ impl Bench {
 
     /// What a session does between the request and the route.
     fn decide(&self, policy: &Policy, id: &BuildId, seed: u64) -> Result<()> {
-        // Never waits: there is nothing behind this registry to ask.
-        let build = pin!(self.registry.find(id)).poll(&mut Context::from_waker(Waker::noop()));
-        let Poll::Ready(build) = build else { anyhow::bail!("the mirror did not answer at once") };
-        let build = build?;
+        let build = self.find(id)?;
         let request = Request {
             query: id.as_str(),
             uuid: Some(id),
@@ -118,6 +118,14 @@ impl Bench {
         Ok(())
     }
 
+    /// Never waits: there is nothing behind this registry to ask.
+    fn find(&self, id: &BuildId) -> Result<Option<Arc<Build>>> {
+        match pin!(self.registry.find(id)).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(build) => Ok(build?),
+            Poll::Pending => anyhow::bail!("the mirror did not answer at once"),
+        }
+    }
+
     fn show_scaling(&self, policy: &Policy) -> Result<()> {
         let (mut one, mut two) = (0.0_f64, 0.0_f64);
         for _ in 0..ROUNDS {
@@ -131,20 +139,18 @@ impl Bench {
 
     /// Decisions a second of so many threads together.
     fn rate(&self, policy: &Policy, threads: usize) -> Result<f64> {
-        let work = || -> Result<f64> {
+        let work = |thread: usize| -> Result<f64> {
+            // As viewers do, each thread asks for other builds than its neighbour.
+            let ids = self.foreign.iter().skip(thread * BATCH).take(BATCH);
             let (began, mut count) = (Instant::now(), 0_u64);
             while began.elapsed() < ROUND {
-                self.foreign
-                    .iter()
-                    .zip(count..)
-                    .take(BATCH)
-                    .try_for_each(|(id, seed)| self.decide(policy, id, seed))?;
                 count += BATCH as u64;
+                ids.clone().try_for_each(|id| self.decide(policy, id, count))?;
             }
             Ok(count as f64 / began.elapsed().as_secs_f64())
         };
         thread::scope(|scope| {
-            let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let running: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
             let join = |thread: thread::ScopedJoinHandle<'_, Result<f64>>| {
                 thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?
             };

@@ -60,18 +60,32 @@ function relay.gateways(zone) end
 
 ---The way straight to the executor that runs the build.
 ---@param worker Worker a worker, such as request.build.worker
+---@param options { connect_timeout: number?, handshake_timeout: number?, tags: table<string, string>? }? a table of options
 ---@return Route
-function relay.direct(worker) end
+function relay.direct(worker, options) end
 
 ---The way through one of these gateways: the first that answers, in this order.
 ---@param gateways Gateway|Gateway[] a gateway or a list of gateways, such as relay.gateways(zone)
+---@param options { connect_timeout: number?, handshake_timeout: number?, tags: table<string, string>? }? a table of options
 ---@return Route
-function relay.via(gateways) end
+function relay.via(gateways, options) end
 
 ---No way: the viewer gets this text, and the stream ends.
 ---@param text string the text that the viewer gets
+---@param options { tags: table<string, string>? }? a table of options
 ---@return Route
-function relay.refuse(text) end
+function relay.refuse(text, options) end
+
+---An answer in the place of a log: the viewer gets this text, and the stream ends well.
+---@param text string the text that the viewer gets, 1 byte to 64 KiB
+---@param options { tags: table<string, string>? }? a table of options
+---@return Route
+function relay.reply(text, options) end
+
+---The way to a host of the policy's own choice, which gets the viewer's line as it is.
+---@param options { host: string, port: number, tls: boolean?, server_name: string?, connect_timeout: number?, handshake_timeout: number?, tags: table<string, string>? } a table that says where to, with host and port
+---@return Route
+function relay.connect(options) end
 
 ---Lets another policy of the folder decide this request, as if it had been asked first.
 ---@param policy string the name of a policy

@@ -5,7 +5,7 @@ use mlua::{Table, Value};
 use super::FailureKind;
 use super::facts::{Described, Fact, Field, quote};
 use super::failure::{Complaint, Spot};
-use crate::route::{Route, Target, Way};
+use crate::route::{Route, Tags, Target, Way};
 
 /// Longest refusal, in bytes.
 const MAX_REFUSAL: usize = 1024;
@@ -13,8 +13,8 @@ const MAX_REFUSAL: usize = 1024;
 /// Most targets of one route; what comes after the best of them is not worth the viewer's wait.
 const MAX_TARGETS: usize = 64;
 
-const MAKERS: &str =
-    "a route is made by relay.direct(worker), relay.via(gateways), relay.refuse(text) or relay.hand_over(policy)";
+const MAKERS: &str = "a route is made by a function of relay, such as relay.direct(worker), relay.via(gateways) or \
+     relay.refuse(text)";
 
 /// What a script can decide.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ fn read_list(list: &Table) -> Result<Made, Complaint> {
         return Err(bad(&format!("route returned a table that is no list of routes; {MAKERS}")));
     }
     let mut all = Vec::new();
-    let mut spot = None;
+    let (mut spot, mut tags) = (None, Tags::default());
     for position in 1..=length.min(MAX_TARGETS) {
         let value: Value = list.raw_get(position).map_err(|error| bad(&error.to_string()))?;
         let Some(made) = read_one(&value) else {
@@ -81,7 +81,10 @@ fn read_list(list: &Table) -> Result<Made, Complaint> {
         spot = spot.or(made.spot);
         let way = match made.decision {
             _ if length == 1 => return Ok(made),
-            Decision::Route(route) => route.way,
+            Decision::Route(route) => {
+                tags = tags.joined(route.tags);
+                route.way
+            }
             Decision::HandOver(_) => {
                 return Err(bad("route returned a list that hands over to another policy; that stands alone"));
             }
@@ -92,7 +95,7 @@ fn read_list(list: &Table) -> Result<Made, Complaint> {
             Way::Reply(_) => return Err(bad("route returned a list with a reply in it; a reply stands alone")),
         }
     }
-    Ok(Made { decision: Decision::Route(targets(all)), spot })
+    Ok(Made { decision: Decision::Route(Route { tags, ..targets(all) }), spot })
 }
 
 fn bad(text: &str) -> Complaint {

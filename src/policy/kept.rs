@@ -77,3 +77,31 @@ fn apart(gateway: &Gateway) -> Gateway {
     let hostname = Hostname::parse(gateway.hostname.as_str()).unwrap_or_else(|| gateway.hostname.clone());
     Gateway { id: (*gateway.id).into(), hostname, ..gateway.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_zones_are_asked_for_few_are_kept() {
+        let (lua, mut kept, components) = (Lua::new(), Kept::default(), Arc::default());
+        for number in 0..2 * MAX_ZONES {
+            let zone = Zone::parse(&number.to_string()).unwrap();
+            assert_eq!(kept.name(&lua, &zone).unwrap(), zone.as_str());
+            assert!(kept.gateways(&lua, &components, zone.as_str().as_bytes()).unwrap().is_empty());
+            assert!(kept.names.len() <= MAX_ZONES && kept.gateways.len() <= MAX_ZONES);
+        }
+    }
+
+    #[test]
+    fn other_components_are_seen_at_once_and_old_ones_let_go() {
+        let (lua, mut kept) = (Lua::new(), Kept::default());
+        let with = Arc::new(Components {
+            gateways: vec![Arc::new(crate::policy::tests::gateway("gw", "there", crate::registry::State::Running))],
+            ..Components::default()
+        });
+        assert_eq!(kept.gateways(&lua, &with, b"there").unwrap().len(), 1);
+        assert_eq!((Arc::strong_count(&with), Arc::strong_count(&with.gateways[0])), (1, 1));
+        assert!(kept.gateways(&lua, &Arc::default(), b"there").unwrap().is_empty());
+    }
+}

@@ -173,4 +173,24 @@ mod tests {
         assert!(!spin(&watch, 1));
         watch.stop(Ok(())).unwrap();
     }
+
+    #[test]
+    fn a_call_that_begins_on_a_fresh_reading_still_runs_out_of_time() {
+        let watch = Stopwatch::new(Duration::from_millis(2));
+        watch.start();
+        watch.start();
+        let began = thread_time();
+        assert!(spin(&watch, u32::MAX));
+        assert!(thread_time() - began < nanos(watch.limit + FRESH + Duration::from_millis(5)));
+    }
+
+    #[test]
+    fn another_threads_clock_does_not_count() {
+        let watch = Stopwatch::new(Duration::from_secs(1));
+        watch.start();
+        watch.read.store(u64::MAX / 2, Ordering::Relaxed);
+        watch.leave_thread();
+        watch.start();
+        assert!(watch.began.load(Ordering::Relaxed) <= thread_time());
+    }
 }

@@ -143,7 +143,9 @@ fn signature(parameters: &[Parameter], returns: Type) -> String {
 }
 
 fn argument(parameter: &Parameter) -> String {
-    format!("  {}: {}\n", parameter.name, parameter.expects)
+    let options = parameter.of.options().iter();
+    let options = options.map(|of| format!("    {}: {}. {}\n", of.name, of.of.luau(), of.about));
+    format!("  {}: {}\n{}", parameter.name, parameter.expects, options.collect::<String>())
 }
 
 fn field(of: &Name) -> String {
@@ -157,7 +159,8 @@ mod tests {
     #[test]
     fn a_name_is_explained_with_its_types() {
         let text = of("relay.via").unwrap();
-        assert!(text.starts_with("relay.via(gateways: Gateway | { Gateway }): Route\n"), "{text}");
+        assert!(text.starts_with("relay.via(gateways: Gateway | { Gateway }, options: "), "{text}");
+        assert!(text.contains("    connect_timeout: number?. Longest wait"), "{text}");
         assert!(text.contains("gateways: a gateway or a list of gateways"), "{text}");
         assert!(of("Build").unwrap().contains("worker: Worker?"));
         assert_eq!(of("Worker.log_port").unwrap().lines().next(), Some("Worker.log_port: number?"));

@@ -4,6 +4,7 @@ mod folders;
 mod isolation;
 mod loading;
 mod mistakes;
+mod routes;
 mod runaways;
 mod threads;
 mod zuul;

@@ -33,7 +33,8 @@ async fn what_needs_a_restart_is_named_and_the_rest_applies() {
 #[tokio::test]
 async fn scripts_and_overlays_that_come_and_change_are_taken_over() {
     let executor = Executor::new().await;
-    let site = Site::with_executor(executor.port()).and("policy: {folder: policies, overlays: policies.d}\n");
+    let site =
+        Site::with_executor(executor.port()).and("policy: {folder: policies, overlays: policies.d, dry_run: errors}\n");
     let says =
         |word: &str| format!("return {{ api = 1, route = function(request) return relay.refuse('{word}') end }}\n");
     for folder in ["policies", "policies.d"] {
@@ -61,7 +62,7 @@ async fn a_mended_overlay_is_seen_though_it_was_never_in_force() {
     let relay = site.start().await;
     fs::create_dir(site.path("policies.d")).expect("a folder");
     site.write("policies.d/50-site.yaml", "defaul: zuul\n");
-    site.more = "policy: {overlays: policies.d}\n".to_owned();
+    site.more = "policy: {overlays: policies.d, dry_run: errors}\n".to_owned();
     site.configure();
     let line = relay.until_logged("reload refused").await;
     assert!(line.contains("50-site.yaml:1: defaul: unknown key"), "{line}");

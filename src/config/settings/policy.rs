@@ -28,12 +28,6 @@ pub struct Policy {
     pub memory_limit: usize,
     /// Calls within calls.
     pub recursion_limit: usize,
-    /// Memory of the table that all scripts share, in bytes.
-    pub shared_limit: usize,
-    /// What work beside the decisions may use.
-    pub background: Background,
-    /// `check` runs the tests beside the scripts.
-    pub tests: bool,
     /// What a changed policy must get right on the live registry before it takes over.
     pub dry_run: DryRun,
 }
@@ -83,17 +77,6 @@ pub enum Param {
     Map(Params),
 }
 
-/// What work beside the decisions may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Background {
-    /// Longest processor time of one run.
-    pub time_limit: Duration,
-    /// Longest time of one run, its waits included.
-    pub deadline: Duration,
-    /// Memory of the one engine that does it, in bytes.
-    pub memory_limit: usize,
-}
-
 impl Policy {
     /// Whether a policy may be called `name`: it stands in file names, in metrics and on command lines.
     pub fn is_name(name: &str) -> bool {
@@ -124,17 +107,8 @@ impl Default for Policy {
             time_limit: Duration::from_millis(50),
             memory_limit: 16 << 20,
             recursion_limit: 200,
-            shared_limit: 4 << 20,
-            background: Background::default(),
-            tests: true,
             dry_run: DryRun::default(),
         }
-    }
-}
-
-impl Default for Background {
-    fn default() -> Self {
-        Self { time_limit: Duration::from_secs(1), deadline: Duration::from_secs(30), memory_limit: 16 << 20 }
     }
 }
 

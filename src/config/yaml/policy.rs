@@ -6,8 +6,8 @@
 use std::ops::RangeInclusive;
 
 use crate::config::section::{Report, Section};
-use crate::config::settings::{Background, DryRun, Listener, Param, Params, Policy, Rule};
-use crate::config::value::{boolean, duration, one_of, policy_name, size, some, text, unknown, whole, zone};
+use crate::config::settings::{DryRun, Listener, Param, Params, Policy, Rule};
+use crate::config::value::{duration, one_of, policy_name, size, some, text, unknown, whole, zone};
 use crate::config::yaml::{Overlay, Surroundings, WAIT, params};
 
 /// Fewer calls within calls leave no room for a script; Luau has a bound of its own (`LUAI_MAXCALLS`, 20000).
@@ -36,9 +36,6 @@ pub(super) fn policy(root: &mut Section<'_>, listeners: &[Listener], around: Sur
         time_limit: limit.unwrap_or(default.time_limit),
         memory_limit: section.value("memory_limit", size).unwrap_or(default.memory_limit),
         recursion_limit: section.value("recursion_limit", whole(DEPTH)).unwrap_or(default.recursion_limit),
-        shared_limit: section.value("shared_limit", size).unwrap_or(default.shared_limit),
-        background: background(&mut section),
-        tests: section.value("tests", boolean).unwrap_or(default.tests),
         dry_run: section.value("dry_run", one_of(&DRY_RUNS)).unwrap_or(default.dry_run),
         ..default
     };
@@ -53,16 +50,6 @@ pub(super) fn policy(root: &mut Section<'_>, listeners: &[Listener], around: Sur
         overlays.into_iter().for_each(|overlay| choice.lay_over(Choice::overlay(overlay, &section, listeners)));
     }
     Policy { default: choice.default, rules: choice.rules, params: choice.params, ..policy }
-}
-
-fn background(policy: &mut Section<'_>) -> Background {
-    let default = Background::default();
-    let Some(mut section) = policy.section("background") else { return default };
-    Background {
-        time_limit: section.value("time_limit", duration(WAIT)).unwrap_or(default.time_limit),
-        deadline: section.value("deadline", duration(WAIT)).unwrap_or(default.deadline),
-        memory_limit: section.value("memory_limit", size).unwrap_or(default.memory_limit),
-    }
 }
 
 impl Choice {

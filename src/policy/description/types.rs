@@ -2,8 +2,9 @@
 
 use mlua::{Table, Value};
 
-use super::Kind;
+use super::{Kind, Name};
 use crate::policy::facts::quote;
+use crate::policy::spelling;
 
 /// Elements of a list that are looked at: reading them all cannot be interrupted.
 const MAX_LOOKED_AT: usize = 1024;
@@ -29,6 +30,8 @@ pub(in crate::policy) enum Type {
     List(&'static Self),
     /// Values by name.
     Map(&'static Self),
+    /// A table with these keys and no others.
+    Options(&'static [Name]),
     /// Any of these.
     Either(&'static [Self]),
 }
@@ -56,8 +59,8 @@ impl Type {
             (Self::Optional(of), _) => return of.check(value),
             (Self::List(of), Value::Table(table)) => return list(of, table),
             (Self::Either(types), _) => return either(types, value),
-            // Only given, never taken.
-            (Self::Map(_), Value::Table(_)) => true,
+            (Self::Map(of), Value::Table(table)) => return map(of, table),
+            (Self::Options(names), Value::Table(table)) => return options(names, table),
             _ => false,
         };
         if fits { Ok(()) } else { Err(Mismatch::Other) }
@@ -74,6 +77,31 @@ fn list(of: &Type, table: &Table) -> Result<(), Mismatch> {
         of.check(&value).map_err(|mismatch| match mismatch {
             Mismatch::Other => Mismatch::Within(format!("number {position} of the list is {}", quote(&value))),
             Mismatch::Within(problem) => Mismatch::Within(format!("number {position} of the list: {problem}")),
+        })
+    })
+}
+
+fn map(of: &Type, table: &Table) -> Result<(), Mismatch> {
+    table.pairs::<Value, Value>().flatten().take(MAX_LOOKED_AT).try_for_each(|(key, value)| {
+        let wrong = |_| Mismatch::Within(format!("{} must be {}, not {}", quote(&key), of.luau(), quote(&value)));
+        of.check(&value).map_err(wrong)
+    })
+}
+
+/// Whether `table` has these keys only, with values that fit.
+fn options(names: &[Name], table: &Table) -> Result<(), Mismatch> {
+    for (key, _) in table.pairs::<Value, Value>().flatten().take(MAX_LOOKED_AT) {
+        let word = key.as_string().map(|key| key.to_string_lossy()).unwrap_or_default();
+        if !names.iter().any(|of| of.name == word) {
+            let hint = spelling::hint(&word, names.iter().map(|of| of.name));
+            return Err(Mismatch::Within(format!("there is no option {}{hint}", quote(&key))));
+        }
+    }
+    names.iter().try_for_each(|of| {
+        let value: Value = table.raw_get(of.name).unwrap_or(Value::Nil);
+        of.of.check(&value).map_err(|mismatch| match mismatch {
+            Mismatch::Other => Mismatch::Within(format!("{} must be {}, not {}", of.name, of.of.luau(), quote(&value))),
+            Mismatch::Within(problem) => Mismatch::Within(format!("{}: {problem}", of.name)),
         })
     })
 }

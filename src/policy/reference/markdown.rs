@@ -55,7 +55,9 @@ fn item(page: &mut String, entry: &Entry) {
     if !arguments.is_empty() {
         page.push('\n');
     }
-    arguments.into_iter().for_each(|line| page.extend(["- ", line.trim_start(), "\n"]));
+    arguments
+        .into_iter()
+        .for_each(|line| page.extend([line.strip_prefix("    ").map_or("- ", |_| "  - "), line.trim_start(), "\n"]));
     rest.into_iter().for_each(|line| page.extend(["\n", line, "\n"]));
 }
 

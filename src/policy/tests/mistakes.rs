@@ -80,8 +80,10 @@ fn a_wrong_argument_is_quoted_with_what_it_should_be() {
     is_a_bad_route("return relay.via({ request.build.worker })", &["relay.via", "a Worker"]);
     is_a_bad_route("return relay.via({})", &["relay.via", "empty"]);
     is_a_bad_route("return relay.refuse(404)", &["relay.refuse", "404"]);
-    is_a_bad_route("return relay.refuse('a', 'b')", &["relay.refuse", "one argument", "2"]);
-    is_a_bad_route("return relay:refuse('a')", &["relay.refuse", "one argument"]);
+    is_a_bad_route("return relay.refuse('a', 'b')", &["relay.refuse", "a table of options", "\"b\""]);
+    is_a_bad_route("return relay.refuse('a', nil, 1)", &["relay.refuse", "2 arguments", "3"]);
+    is_a_bad_route("return relay:refuse('a')", &["relay.refuse", "text", "a table"]);
+    is_an_error("return relay.gateways('there', 1)", &["relay.gateways", "one argument", "2"]);
     is_an_error("return relay.gateways(nil)", &["relay.gateways", "nil", "build.worker.zone"]);
     is_an_error("return relay.gateways(request.build.worker)", &["relay.gateways", "a Worker"]);
 }
