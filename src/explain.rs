@@ -81,7 +81,7 @@ impl Live {
         let generation = Generation::load(1, settings, &Keyring::default(), &metrics)?;
         if let settings::Registry::File(file) = &generation.settings.registry {
             // A relay would wait for a better one.
-            registry::file::check(file)?;
+            registry::file::load(file)?;
         }
         let registry = generation.open_registry(&metrics, &tasks);
         let complete = registry.read_within(FIRST_READING).await;

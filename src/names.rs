@@ -4,6 +4,9 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use serde::ser::{Serialize, Serializer};
+
 /// A build's uuid: hexadecimal, so that it may stand in a ZooKeeper path and in a request line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BuildId(Arc<str>);
@@ -37,6 +40,18 @@ impl fmt::Display for BuildId {
     }
 }
 
+impl Serialize for BuildId {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for BuildId {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(Written { parse: Self::parse, wanted: "a uuid of hexadecimal digits" })
+    }
+}
+
 /// A zone's name: never empty, no slash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Zone(Arc<str>);
@@ -57,6 +72,18 @@ impl Zone {
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Zone {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(Written { parse: Self::parse, wanted: "a zone's name" })
     }
 }
 
@@ -83,6 +110,36 @@ impl fmt::Display for Hostname {
     }
 }
 
+impl Serialize for Hostname {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hostname {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(Written { parse: Self::parse, wanted: "a host name or an address" })
+    }
+}
+
+/// Reads a name that somebody has written down: no more to be trusted than one that comes over the network.
+struct Written<T> {
+    parse: fn(&str) -> Option<T>,
+    wanted: &'static str,
+}
+
+impl<T> Visitor<'_> for Written<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.wanted)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        (self.parse)(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +158,18 @@ mod tests {
         for bad in ["", ".", "..", "a/b", "a\0"] {
             assert!(Zone::parse(bad).is_none(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn names_are_plain_text_as_data_and_checked_on_the_way_in() {
+        let zone = Zone::parse("eu-west.1").unwrap();
+        assert_eq!(serde_json::to_string(&zone).unwrap(), r#""eu-west.1""#);
+        assert_eq!(serde_json::from_str::<Zone>(r#""eu-west.1""#).unwrap(), zone);
+        let uuid = serde_json::from_str::<BuildId>(r#""../x""#).unwrap_err().to_string();
+        assert!(uuid.starts_with(r#"invalid value: string "../x", expected a uuid of hexadecimal digits"#), "{uuid}");
+        let zone = serde_json::from_str::<Zone>(r#""a/b""#).unwrap_err().to_string();
+        assert!(zone.starts_with(r#"invalid value: string "a/b", expected a zone's name"#), "{zone}");
+        let hostname = serde_json::from_str::<Hostname>("7").unwrap_err().to_string();
+        assert!(hostname.starts_with("invalid type: integer `7`, expected a host name or an address"), "{hostname}");
     }
 }

@@ -2,6 +2,7 @@
 //! that a build does not exist unless its source said so.
 
 pub mod builds;
+mod data;
 pub mod file;
 pub mod malformed;
 pub mod model;

@@ -174,10 +174,10 @@ fn policy(loaded: &Loaded) -> Option<Problem> {
 }
 
 /// That the registry's file could be used as it is now.
-fn registry(loaded: &Loaded) -> Option<Problem> {
-    let Registry::File(file) = &loaded.settings.registry else { return None };
-    let error = registry::file::check(file).err()?;
-    Some(loaded.sources.problem("registry.file", error.to_string()))
+fn registry(loaded: &Loaded) -> Vec<Problem> {
+    let Registry::File(file) = &loaded.settings.registry else { return Vec::new() };
+    let problems = registry::file::load(file).err().map_or_else(Vec::new, |problems| problems.0);
+    problems.iter().map(|problem| loaded.sources.problem("registry.file", problem.to_string())).collect()
 }
 
 fn user(loaded: &Loaded) -> Option<Problem> {

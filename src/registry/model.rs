@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::names::{BuildId, Hostname, Zone};
 use crate::registry::builds::Builds;
+use crate::registry::data;
 
 /// One build request, as far as a relay needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Build {
     /// The build's own uuid.
     pub uuid: BuildId,
@@ -25,18 +29,21 @@ pub struct Build {
 }
 
 /// The executor that runs a build.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Worker {
     /// The executor's host name.
     pub hostname: Hostname,
     /// The port of its log streamer; `None` where Zuul wrote none that can be dialled.
+    #[serde(deserialize_with = "data::given")]
     pub log_port: Option<u16>,
     /// The zone the build really runs in.
     pub zone: Option<Zone>,
 }
 
 /// A component's life, in Zuul's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
     /// Serving. Sorts first: the best state comes first everywhere.
     Running,
@@ -51,9 +58,11 @@ pub enum State {
 }
 
 /// A finger gateway: another relay, or Zuul's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "data::Gateway")]
 pub struct Gateway {
     /// The last part of its znode's path, which no other gateway shares.
+    #[serde(serialize_with = "data::text")]
     pub id: Arc<str>,
     /// The name to dial, and to verify.
     pub hostname: Hostname,
@@ -70,9 +79,11 @@ pub struct Gateway {
 }
 
 /// An executor, as it registered itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "data::Executor")]
 pub struct Executor {
     /// The last part of its znode's path.
+    #[serde(serialize_with = "data::text")]
     pub id: Arc<str>,
     /// Its name.
     pub hostname: Hostname,
@@ -83,18 +94,22 @@ pub struct Executor {
 }
 
 /// The components that routing looks at, in one consistent set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "data::Components")]
 pub struct Components {
     /// All gateways of all zones, best state first, then by id.
+    #[serde(serialize_with = "data::list")]
     pub gateways: Vec<Arc<Gateway>>,
     /// All executors, by id.
+    #[serde(serialize_with = "data::list")]
     pub executors: Vec<Arc<Executor>>,
     /// The highest `model_api` that any component of the system shows.
     pub model_api: Option<i64>,
 }
 
 /// Everything the registry knew at one moment. Immutable: the next moment is another snapshot.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(from = "data::Picture")]
 pub struct Snapshot {
     /// Every build request, and who has how many.
     pub builds: Builds,

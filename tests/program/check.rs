@@ -34,7 +34,7 @@ async fn every_problem_is_told_at_once_with_its_line() {
         (7, "listeners[0].tls.certificates[0].key", "this key does not belong to the certificate in"),
         (8, "listeners[0].tls.certificates[1].cert", "expired on 2020-02-01T00:00:00Z; replace it"),
         (10, "listeners[0].tls.client_ca", "missing.pem: cannot be read: No such file or directory"),
-        (11, "registry.file", "registry.yaml: gateways[0]: unknown field `prot`"),
+        (11, "registry.file", "registry.yaml:1: gateways[0]: unknown field `prot`"),
         (14, "policy.file", "broken.lua:2: "),
         (16, "process.user", "there is no user \"no-such-user\" on this machine"),
     ] {

@@ -187,7 +187,7 @@ fn what_is_wrong_with_a_configuration_and_with_its_files_is_told_at_once() {
         checked.err,
         [
             "f.yaml:1: zone: expected a zone's name, which has no slash, found \"a/b\"",
-            "f.yaml:2: registry.file: cannot read the registry file r.yaml: No such file or directory (os error 2)",
+            "f.yaml:2: registry.file: r.yaml: cannot be read: No such file or directory (os error 2)",
             "f.yaml:3: listeners: is empty; a relay needs a listener",
         ]
     );
@@ -217,7 +217,7 @@ listeners:
     assert_eq!(
         places(&checked.err),
         [
-            "f.yaml:2: registry.file: cannot read the registry file r.yaml",
+            "f.yaml:2: registry.file: r.yaml",
             "f.yaml:8: listeners[0].tls.certificates[0].key: is missing; it has no default",
             "f.yaml:13: listeners[1].tls.certificates[0].cert: lost.pem",
         ]
@@ -240,10 +240,7 @@ fn a_configuration_that_is_not_there_is_told() {
 fn a_registry_file_must_be_there() {
     let site = Site::new();
     let text = "hostname: here\nregistry:\n  file: r.yaml\n";
-    assert_eq!(
-        places(&site.check("f.yaml", text).err),
-        ["f.yaml:3: registry.file: cannot read the registry file r.yaml"]
-    );
+    assert_eq!(places(&site.check("f.yaml", text).err), ["f.yaml:3: registry.file: r.yaml"]);
     site.write("r.yaml", "{}");
     assert_eq!(site.check("f.yaml", text).exit, Exit::Done);
 }
