@@ -58,7 +58,7 @@ pub fn load(file: &Path) -> Result<Snapshot, Problems> {
     parse(file, &text)
 }
 
-/// Reads `text` as what [`write`] wrote, or a person, into `file`: live, at revision 0.
+/// Reads `text` as what [`write()`] wrote, or a person, into `file`: live, at revision 0.
 ///
 /// # Errors
 /// What is wrong with it: the first fault of each of its entries, up to twenty.
