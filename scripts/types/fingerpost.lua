@@ -46,6 +46,9 @@
 ---A way to a build's log, or an answer of the relay's own. Scripts can only hand it on.
 ---@class (exact) Route
 
+---A set of networks; see `networks.contains`.
+---@class (exact) NetworkSet
+
 ---What this relay knows, and the makers of routes.
 ---@class relaylib
 ---@field zone string? The zone that this relay serves; nil if it serves none.
@@ -91,3 +94,118 @@ function relay.connect(options) end
 ---@param policy string the name of a policy
 ---@return Route
 function relay.hand_over(policy) end
+
+---Bytes as letters and digits, and back (RFC 4648).
+---@class base64lib
+base64 = {}
+
+---The text in the standard alphabet, padded.
+---@param text string a text of up to 1 MiB
+---@return string
+function base64.encode(text) end
+
+---The text in the alphabet for URLs and tokens, without padding.
+---@param text string a text of up to 1 MiB
+---@return string
+function base64.encode_url(text) end
+
+---What was encoded, in either alphabet, padded or not; an error if it is no base64.
+---@param text string base64 of up to 1 MiB, without blanks
+---@return string
+function base64.decode(text) end
+
+---Texts that look like a pattern.
+---@class globlib
+glob = {}
+
+---Whether the whole text matches: `*` is any characters or none, dots and slashes too, `?` one, `[a-z]` one of these, `[!a-z]` one of all others, `{a,b}` either, and a backslash takes the next character as it is.
+---@param pattern string a pattern of up to 512 bytes, such as *.example.com
+---@param text string a text
+---@return boolean
+function glob.match(pattern, text) end
+
+---Numbers and texts that stand for other texts.
+---@class hashlib
+hash = {}
+
+---A number from 1 to `buckets` that is always the same for a text; with one bucket more, only the texts that go into it move. It protects from nobody who chooses the text.
+---@param text string a text of up to 1 MiB, such as request.uuid
+---@param buckets number a whole number from 1 to 1 000 000, such as #gateways
+---@return number
+function hash.number(text, buckets) end
+
+---SHA-256 of a text, in lower-case hexadecimal.
+---@param text string a text of up to 1 MiB
+---@return string
+function hash.sha256(text) end
+
+---SHA-512 of a text, in lower-case hexadecimal.
+---@param text string a text of up to 1 MiB
+---@return string
+function hash.sha512(text) end
+
+---The authentication code of a text under a key, by SHA-256, in lower-case hexadecimal.
+---@param key string the key, of up to 1 MiB
+---@param text string a text of up to 1 MiB
+---@return string
+function hash.hmac_sha256(key, text) end
+
+---JSON (RFC 8259) as values of Lua, and back. Numbers are doubles: whole ones beyond 2^53 are rounded.
+---@class jsonlib
+---@field null any What `null` is read as, and written as it; it counts as true, so compare with it.
+json = {}
+
+---The value that a text in JSON stands for; an error if it is none.
+---@param text string JSON of up to 1 MiB, 65536 values, and 64 levels
+---@return any
+function json.decode(text) end
+
+---The value as JSON, keys sorted. An empty table becomes `{}`, unless `json.array` marked it.
+---@param value any a value without functions and values of the relay's own types
+---@return string
+function json.encode(value) end
+
+---Marks a list, so that it is written `[]` when it is empty, and returns it.
+---@param list any[] a list, which may be empty
+---@return any[]
+function json.array(list) end
+
+---Ranges of addresses, such as 10.0.0.0/8.
+---@class networkslib
+networks = {}
+
+---Makes a set of networks. Make it once, outside of the functions: to look into it takes almost no time.
+---@param list string[] a list of up to 100 000 networks and addresses, such as { "10.0.0.0/8", "fd00::/8" }
+---@return NetworkSet
+function networks.set(list) end
+
+---Whether a set of networks, or one network, holds an address. IPv4 addresses that are mapped into IPv6 count as IPv4.
+---@param networks NetworkSet|string a set that networks.set made, or a network such as 10.0.0.0/8
+---@param address string an address, such as request.peer
+---@return boolean
+function networks.contains(networks, address) end
+
+---What calendars and clocks say of a time that a policy was told, in UTC or at a fixed offset from it. Named time zones are not known.
+---@class timelib
+time = {}
+
+---What calendar and clock say, in UTC.
+---@param seconds number a time in seconds since 1970
+---@return { year: number, month: number, day: number, hour: number, minute: number, second: number, weekday: "mon"|"tue"|"wed"|"thu"|"fri"|"sat"|"sun" }
+function time.utc(seconds) end
+
+---The seconds since 1970 of a written time (RFC 3339); an error if it is none.
+---@param text string a time such as 2026-11-21T08:00:00Z or 2026-11-21T09:00:00+01:00
+---@return number
+function time.parse(text) end
+
+---The time as it is written in UTC (RFC 3339), in whole seconds.
+---@param seconds number a time in seconds since 1970
+---@return string
+function time.format(seconds) end
+
+---Whether the time lies in these hours of the week. What is not given bounds nothing. Hours that end no later than they begin go on over midnight, and belong to the day on which they began.
+---@param seconds number a time in seconds since 1970
+---@param hours { days: "mon"|"tue"|"wed"|"thu"|"fri"|"sat"|"sun"[]?, from: string?, to: string?, offset: string? } a table such as { days = { "mon", "fri" }, from = "08:00", to = "18:00", offset = "+01:00" }
+---@return boolean
+function time.within(seconds, hours) end

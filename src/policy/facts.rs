@@ -14,6 +14,7 @@ use super::answer::Made;
 use super::description::{self, Class, Kind, Name, Type};
 use super::failure::{Complaint, beginning, printable};
 use super::kept::Kept;
+use super::library::NetworkSet;
 use super::{FailureKind, Request, spelling};
 use crate::names::{BuildId, Zone};
 use crate::registry::{Build, Gateway, Worker};
@@ -45,7 +46,7 @@ pub(super) trait Described: Sized + Send + Sync + 'static {
 }
 
 /// Describes every type of which scripts see values.
-pub(super) fn classes() -> [Class; 6] {
+pub(super) fn classes() -> [Class; 7] {
     [
         class::<RequestFacts>(),
         class::<Arc<Build>>(),
@@ -53,6 +54,7 @@ pub(super) fn classes() -> [Class; 6] {
         class::<Arc<Gateway>>(),
         class::<Arc<Identity>>(),
         class::<Made>(),
+        class::<NetworkSet>(),
     ]
 }
 

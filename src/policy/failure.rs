@@ -134,6 +134,8 @@ impl Complaint {
                 None => Self::new(FailureKind::Error, None, &cause.to_string()),
             },
             mlua::Error::MemoryError(text) => Self::new(FailureKind::Memory, None, text),
+            // Memory for a stack was what there was not enough of: what this relay pushes is little.
+            mlua::Error::StackError => Self::new(FailureKind::Memory, None, "not enough memory"),
             mlua::Error::RuntimeError(text) => Self::from_text(text, chunks),
             other => Self::new(FailureKind::Error, None, &other.to_string()),
         }
@@ -147,10 +149,13 @@ impl Complaint {
             // The library's guards are Lua too; the script's line is the one that called them.
             None => (chunks.spot_in(traceback), outermost(head, super::library::CHUNK).map_or(head, |(_, text)| text)),
         };
-        // Lua's own words, which is all that is left of a memory error once it crossed a coroutine.
+        // Lua's own words, which is all that is left of a memory error once it crossed a coroutine. A stack flows over
+        // for want of memory: calls are stopped long before they fill one.
         match message {
-            "not enough memory" => Self::new(FailureKind::Memory, spot, message),
-            "C stack overflow" | "stack overflow" => Self::new(FailureKind::Recursion, spot, depth::NESTED),
+            "not enough memory" | "stack overflow" | "stack overflow (not enough stack slots available)" => {
+                Self::new(FailureKind::Memory, spot, message)
+            }
+            "C stack overflow" => Self::new(FailureKind::Recursion, spot, depth::NESTED),
             _ => Self::new(FailureKind::Error, spot, message),
         }
     }

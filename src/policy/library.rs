@@ -1,13 +1,25 @@
-//! What of Luau's own library a script may use. A name enters this list by being safe, bounded and a pure function of
+//! What of Luau's own library a script may use, and the libraries that this relay adds. A name enters this list by being safe, bounded and a pure function of
 //! its arguments: no clock, no chance, no file, no other script's text.
+
+mod base64;
+mod call;
+mod fault;
+mod glob;
+mod hash;
+mod json;
+mod networks;
+mod time;
 
 use mlua::{Function, Lua, LuaString, MultiValue, StdLib, Table, Value};
 
 use super::FailureKind;
 use super::call::Call;
+use super::description::{self, Namespace};
 use super::facts::quote;
 use super::failure::{self, Complaint};
 use super::{modules, spelling};
+
+pub(super) use networks::NetworkSet;
 
 /// What the guards of the library are called in Lua's messages.
 pub(super) const CHUNK: &str = "[library]";
@@ -75,12 +87,16 @@ const GLOBALS: [&str; 19] = [
     "xpcall",
 ];
 
+/// The libraries that this relay adds.
+pub(super) const NAMESPACES: [&Namespace; 6] =
+    [&base64::NAMESPACE, &glob::NAMESPACE, &hash::NAMESPACE, &json::NAMESPACE, &networks::NAMESPACE, &time::NAMESPACE];
+
 /// The parts of Luau that are loaded at all.
 pub(super) fn parts() -> StdLib {
     StdLib::BIT | StdLib::COROUTINE | StdLib::MATH | StdLib::STRING | StdLib::TABLE | StdLib::UTF8
 }
 
-/// Cuts the globals of `lua` down to what a script may use, and adds `relay`.
+/// Cuts the globals of `lua` down to what a script may use, and adds `relay` and the libraries of its own.
 pub(super) fn furnish(lua: &Lua, relay: Table) -> mlua::Result<()> {
     let globals = lua.globals();
     keep(&globals, |name| GLOBALS.contains(&name) || LIBRARIES.iter().any(|(library, _)| *library == name))?;
@@ -92,6 +108,10 @@ pub(super) fn furnish(lua: &Lua, relay: Table) -> mlua::Result<()> {
     globals.raw_set("print", lua.create_function(move |lua, values| print(lua, &values, &tostring))?)?;
     globals.raw_set("require", lua.create_function(required)?)?;
     globals.raw_set("relay", relay)?;
+    json::prepare(lua)?;
+    glob::prepare(lua);
+    let add = |library: &'static Namespace| globals.raw_set(library.name, description::table(lua, library)?);
+    NAMESPACES.into_iter().try_for_each(add)?;
     modules::prepare(lua)
 }
 
@@ -124,7 +144,8 @@ fn keep(table: &Table, wanted: impl Fn(&str) -> bool) -> mlua::Result<()> {
 }
 
 fn unknown_global(lua: &Lua, (_, name): (Value, String)) -> mlua::Result<Value> {
-    let known = GLOBALS.into_iter().chain(LIBRARIES.map(|(library, _)| library)).chain(["print", "relay", "require"]);
+    let libraries = LIBRARIES.map(|(library, _)| library).into_iter().chain(NAMESPACES.map(|library| library.name));
+    let known = GLOBALS.into_iter().chain(libraries).chain(["print", "relay", "require"]);
     let text = format!("there is no global \"{name}\"{}", spelling::hint(&name, known));
     Err(Complaint::raised(lua, FailureKind::Error, &text))
 }

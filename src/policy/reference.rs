@@ -13,7 +13,9 @@ use super::relay::RELAY;
 use super::{library, spelling};
 
 /// Every namespace that scripts see.
-const NAMESPACES: [&Namespace; 1] = [&RELAY];
+fn namespaces() -> impl Iterator<Item = &'static Namespace> {
+    [&RELAY].into_iter().chain(library::NAMESPACES)
+}
 
 /// A form of the whole reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +77,7 @@ pub fn of(name: &str) -> Result<String, Unknown> {
 
 fn entries() -> Vec<Entry> {
     let hooks = HOOKS.iter().map(Entry::of_hook);
-    let namespaces = NAMESPACES.into_iter().flat_map(Entry::of_namespace);
+    let namespaces = namespaces().flat_map(Entry::of_namespace);
     let classes = classes().into_iter().flat_map(|class| {
         let head = Entry {
             name: class.name.to_owned(),

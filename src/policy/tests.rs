@@ -7,6 +7,7 @@ mod mistakes;
 mod routes;
 mod runaways;
 mod threads;
+mod tools;
 mod zuul;
 
 use std::net::{IpAddr, Ipv4Addr};

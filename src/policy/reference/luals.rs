@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{NAMESPACES, classes};
+use super::{classes, namespaces};
 use crate::policy::description::Namespace;
 
 const HEAD: &str = "\
@@ -20,7 +20,7 @@ pub(super) fn definitions() -> String {
             let _infallible = writeln!(file, "---@field {} {} {}", field.name, field.of.luals(), field.about);
         }
     }
-    NAMESPACES.into_iter().for_each(|of| namespace(&mut file, of));
+    namespaces().for_each(|of| namespace(&mut file, of));
     file
 }
 

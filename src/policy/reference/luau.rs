@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{NAMESPACES, classes};
+use super::{classes, namespaces};
 use crate::policy::description::{Function, Namespace};
 
 const HEAD: &str = "\
@@ -20,7 +20,7 @@ pub(super) fn definitions() -> String {
         }
         file.push_str("end\n");
     }
-    for namespace in NAMESPACES {
+    for namespace in namespaces() {
         let _infallible =
             write!(file, "\n-- {}\ndeclare {}: {}\n", namespace.about, namespace.name, table(namespace, ""));
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Entry, NAMESPACES, classes, entries, library};
+use super::{Entry, classes, entries, library, namespaces};
 
 const HEAD: &str = "\
 # Reference of the policy language
@@ -24,7 +24,7 @@ pub(super) fn page() -> String {
     };
     page.push_str("\n## Functions of a policy\n");
     all.iter().filter(|entry| entry.usage.starts_with("function policy.")).for_each(|entry| item(&mut page, entry));
-    for namespace in NAMESPACES {
+    for namespace in namespaces() {
         heading(&mut page, namespace.name, namespace.about);
         of(namespace.name).for_each(|entry| item(&mut page, entry));
     }
