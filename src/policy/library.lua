@@ -2,13 +2,18 @@
 -- Each function here that could run for seconds within the memory limit gets a bound, or is made to pass through Lua.
 
 local find, match, gmatch, gsub, split = string.find, string.match, string.gmatch, string.gsub, string.split
-local sort, move = table.sort, table.move
-local abs, error, tostring, type = math.abs, error, tostring, type
+local format, len, offset = string.format, utf8.len, utf8.offset
+local sort, move, concat = table.sort, table.move, table.concat
+local abs, error, rawlen, tostring, type = math.abs, error, rawlen, tostring, type
 
 -- Bytes compared in one call, at worst: a few milliseconds.
 local MOST_WORK = 2 ^ 21
 -- Elements moved in one call: a few milliseconds.
 local MOST_ELEMENTS = 2 ^ 19
+-- Elements joined in one call: a few milliseconds, if all are numbers.
+local MOST_JOINED = 2 ^ 16
+-- Bytes of a format: a few milliseconds, if they are full of the longest numbers.
+local MOST_FORMAT = 2 ^ 13
 -- Where the library's own indices end.
 local MOST_INDEX = 2 ^ 31
 
@@ -21,6 +26,12 @@ local function affordable(name, subject, pattern)
   local searched, sought = bytes(subject), bytes(pattern)
   if searched * sought > MOST_WORK then
     error(`string.{name}: {searched} bytes searched for {sought} is more than one call may do`, 3)
+  end
+end
+
+local function countable(name, text)
+  if bytes(text) > MOST_WORK then
+    error(`utf8.{name}: {bytes(text)} bytes are more than one call may count`, 3)
   end
 end
 
@@ -49,6 +60,23 @@ string.split = function(subject, ...)
   return split(subject, ...)
 end
 
+string.format = function(text, ...)
+  if bytes(text) > MOST_FORMAT then
+    error(`string.format: a format of {bytes(text)} bytes is more than one call may fill`, 2)
+  end
+  return format(text, ...)
+end
+
+utf8.len = function(text, ...)
+  countable("len", text)
+  return len(text, ...)
+end
+
+utf8.offset = function(text, ...)
+  countable("offset", text)
+  return offset(text, ...)
+end
+
 table.sort = function(list, before)
   -- Comparisons by the library itself, or by another library function, would run without a look at the clock.
   if before == nil then
@@ -67,4 +95,15 @@ table.move = function(from, first, last, ...)
     error(`table.move: elements {first} to {last} are more than one call may move`, 2)
   end
   return move(from, first, last, ...)
+end
+
+table.concat = function(list, separator, first, last)
+  local from = if first == nil then 1 else first
+  local to = if last ~= nil then last elseif type(list) == "table" then rawlen(list) else 0
+  if type(from) ~= "number" or type(to) ~= "number" then
+    error(`table.concat: its bounds must be numbers, not a {type(from)} and a {type(to)}`, 2)
+  elseif not (to - from < MOST_JOINED) then
+    error(`table.concat: elements {from} to {to} are more than one call may join`, 2)
+  end
+  return concat(list, separator, first, last)
 end

@@ -59,6 +59,11 @@ impl World {
         self
     }
 
+    pub(super) fn of_tenant(mut self, tenant: &str) -> Self {
+        self.build = self.build.map(|build| Arc::new(Build { tenant: Some(tenant.to_owned()), ..(*build).clone() }));
+        self
+    }
+
     pub(super) fn request(&self) -> Request<'_> {
         Request {
             query: &self.query.line,
