@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result};
 use fingerpost::config::settings;
 use fingerpost::metrics::{self, Metrics};
 use fingerpost::names::{BuildId, Hostname, Zone};
-use fingerpost::policy::{Place, Policy, Request};
+use fingerpost::policy::{Known, Moment, Place, Policy, Request, World};
 use fingerpost::registry::{Build, Components, Freshness, Gateway, Publisher, Registry, State, Worker};
 use mlua::{Function, Lua, VmState};
 
@@ -40,6 +40,7 @@ const ROUNDS: usize = 10;
 /// A relay in zone `here`, and builds to ask it for.
 struct Bench {
     registry: Registry,
+    world: Arc<World>,
     own: Vec<BuildId>,
     foreign: Vec<BuildId>,
     unknown: Vec<BuildId>,
@@ -73,7 +74,7 @@ impl Bench {
             snapshot.freshness = Freshness::Live;
         });
         let unknown = (BUILDS..2 * BUILDS).map(uuid).collect::<Result<_>>()?;
-        Ok(Self { registry: Registry::mirror_of(&publisher), own, foreign, unknown })
+        Ok(Self { registry: Registry::mirror_of(&publisher), world: Arc::default(), own, foreign, unknown })
     }
 
     fn show_times(&self, policy: &Policy) -> Result<()> {
@@ -107,7 +108,7 @@ impl Bench {
             query: id.as_str(),
             uuid: Some(id),
             build: build.as_ref(),
-            snapshot: &self.registry.snapshot(),
+            known: Known { snapshot: &self.registry.snapshot(), world: &self.world, at: Moment::now() },
             listener: "finger",
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             server_name: None,

@@ -2,7 +2,6 @@
 //! It holds the answer and never carries it out.
 
 use std::net::IpAddr;
-use std::time::SystemTime;
 
 use crate::config::settings;
 use crate::route::{Limit, Tags};
@@ -19,8 +18,6 @@ pub struct Connection<'a> {
     pub server_name: Option<&'a str>,
     /// Who the viewer proved to be.
     pub identity: Option<&'a Identity>,
-    /// When it was ready for its request.
-    pub at: SystemTime,
 }
 
 /// What becomes of a connection. The default is to let it ask, within the configuration's limits.

@@ -16,7 +16,7 @@ use crate::generation::Generation;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::names::{BuildId, Zone};
-use crate::policy::{Explained, Failure, Request};
+use crate::policy::{Explained, Failure, Known, Moment, Request};
 use crate::registry::{self, Build, Registry, Snapshot, Unavailable};
 use crate::route::Way;
 use crate::tasks::Tasks;
@@ -60,7 +60,7 @@ async fn explain(generation: &Generation, registry: &Registry, uuid: BuildId) ->
         query: uuid.as_str(),
         uuid: Some(&uuid),
         build: build.as_ref(),
-        snapshot: &snapshot,
+        known: Known { snapshot: &snapshot, world: &Arc::default(), at: Moment::now() },
         listener: generation.settings.listeners.first().map_or("", |listener| listener.name.as_str()),
         peer: IpAddr::V6(Ipv6Addr::LOCALHOST),
         server_name: None,

@@ -19,10 +19,12 @@ mod engine;
 mod facts;
 mod failure;
 mod kept;
+mod known;
 mod library;
 mod limits;
 mod modules;
 mod program;
+mod question;
 mod rank;
 pub mod reference;
 mod relay;
@@ -35,23 +37,21 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::admission::{Admission, Connection};
 use crate::config::settings;
 use crate::metrics;
-use crate::names::{BuildId, Hostname, Zone};
-use crate::registry::{Build, Snapshot};
-use crate::route::{Route, Tags};
-use crate::tls::Identity;
+use crate::names::{Hostname, Zone};
+use crate::route::Route;
 
 use answer::Decision;
 use counters::Counters;
 pub use failure::{Failure, FailureKind, LoadError};
+pub use known::{Known, Moment, World};
 use modules::Modules;
 use program::Surroundings;
+pub use question::{Ended, Request};
 use script::{Answer, Script};
 pub use shared::SharedTable;
 use sources::Sources;
@@ -70,64 +70,6 @@ pub struct Place {
     pub zone: Option<Zone>,
     /// The name it is registered under.
     pub hostname: Hostname,
-}
-
-/// Everything that one decision may depend on. The same request gets the same route from the same script.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    /// The line that the viewer sent, trailing blanks and line end removed.
-    pub query: &'a str,
-    /// The build it names, known or not.
-    pub uuid: Option<&'a BuildId>,
-    /// What is known of that build; `None` if it is unknown.
-    pub build: Option<&'a Arc<Build>>,
-    /// What the registry knew when the request came.
-    pub snapshot: &'a Snapshot,
-    /// The name of the listener that took it.
-    pub listener: &'a str,
-    /// The viewer's address.
-    pub peer: IpAddr,
-    /// The server name (SNI) the viewer asked for.
-    pub server_name: Option<&'a str>,
-    /// Who the viewer proved to be.
-    pub identity: Option<&'a Arc<Identity>>,
-    /// Orders gateways that are equally good. A fresh random number a request spreads load; a kept one replays.
-    pub seed: u64,
-}
-
-/// A stream that has ended, as its record has it.
-#[derive(Debug, Clone, Copy)]
-pub struct Ended<'a> {
-    /// The name of the listener that took it.
-    pub listener: &'a str,
-    /// The viewer's address.
-    pub peer: IpAddr,
-    /// The server name (SNI) the viewer asked for.
-    pub server_name: Option<&'a str>,
-    /// The subject of the certificate by which the viewer proved who it is.
-    pub identity: Option<&'a str>,
-    /// The build that was asked for, known or not.
-    pub uuid: Option<&'a BuildId>,
-    /// That build's tenant.
-    pub tenant: Option<&'a str>,
-    /// The zone that build ran in.
-    pub zone: Option<&'a Zone>,
-    /// Host and port of the target that was reached last.
-    pub target: Option<&'a str>,
-    /// That target's kind: `direct`, `gateway` or `connect`.
-    pub kind: Option<&'static str>,
-    /// Targets that were tried, the one that was reached included.
-    pub tried: usize,
-    /// Bytes that the viewer's connection took.
-    pub bytes: u64,
-    /// How long it lasted, from accept to its end.
-    pub lasted: Duration,
-    /// `complete`, `replied`, `refused`, or a fault's label.
-    pub ending: &'static str,
-    /// Whose fault the end was: `nobody`, `viewer`, `registry`, `policy`, `upstream` or `relay`.
-    pub blame: &'static str,
-    /// What the policy called it: the tags of `accept` and of `route`.
-    pub tags: &'a Tags,
 }
 
 /// A route, and where the script made it.
@@ -201,13 +143,13 @@ impl Policy {
 
     /// Decides whether a connection may ask for a build at all, and within which limits. Asked once for each, after its
     /// handshake and before its request.
-    pub fn accept(&self, _connection: &Connection<'_>) -> Result<Admission, Failure> {
+    pub fn accept(&self, _connection: &Connection<'_>, _known: &Known<'_>) -> Result<Admission, Failure> {
         Ok(Admission::default())
     }
 
     /// Takes note of the end of a stream that [`Self::accept`] let in. Told once of each, however it ended. Called
     /// where a stream is dropped, also while a panic unwinds: it must not panic itself, and nobody learns of a failure.
-    pub fn ended(&self, _ended: &Ended<'_>) {}
+    pub fn ended(&self, _ended: &Ended<'_>, _known: &Known<'_>) {}
 
     /// Decides as [`Self::route`] does, and finds out where in the script the route was made, which takes longer.
     pub fn explain(&self, request: &Request<'_>) -> Result<Explained, Failure> {

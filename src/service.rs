@@ -27,8 +27,9 @@ use crate::metrics::{self, Metrics};
 use crate::monitoring::Monitoring;
 use crate::policy::Policy;
 use crate::process::PidFile;
-use crate::registry::{Registry, State};
+use crate::registry::State;
 use crate::relay::Relay;
+use crate::shared::Shared;
 use crate::tasks::Tasks;
 use crate::trial::{Comparison, Kind, Trial};
 use crate::watch::{Watched, Watcher};
@@ -68,7 +69,7 @@ pub struct Service {
 struct Next<'a> {
     source: &'a Source,
     running: &'a Arc<Generation>,
-    registry: &'a Registry,
+    shared: &'a Arc<Shared>,
     keyring: &'a Arc<Keyring>,
     metrics: &'a Arc<Metrics>,
 }
@@ -160,7 +161,7 @@ impl Service {
         let next = Next {
             source: &self.source,
             running: &running,
-            registry: &shared.registry,
+            shared: &shared,
             keyring: &self.keyring,
             metrics: &self.metrics,
         };
@@ -247,9 +248,13 @@ impl Next<'_> {
     /// Lets `candidate` decide every running build, as a relay of each zone would, and refuses it if it breaks `rule`.
     async fn try_out(&self, candidate: &Policy, rule: DryRun) -> Result<()> {
         let (running, candidate) = (Arc::clone(self.running), candidate.clone());
-        let snapshot = self.registry.snapshot();
+        let shared = Arc::clone(self.shared);
         let deadline = Instant::now() + TRIAL;
-        let found = spawn_blocking(move || Trial::new(&running, &candidate, &snapshot).run(deadline)).await?;
+        let trying = move || {
+            let snapshot = shared.registry.snapshot();
+            Trial::new(&running, &candidate, shared.known(&snapshot)).run(deadline)
+        };
+        let found = spawn_blocking(trying).await?;
         let Comparison { builds, zones, decisions, left_out, .. } = found;
         if let Some(worst) = found.objection(rule) {
             bail!(

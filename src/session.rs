@@ -8,7 +8,7 @@ mod expiry;
 mod tests;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tracing::{Level, debug, warn};
 
@@ -30,7 +30,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A viewer that is there, and what serves it.
 struct Visit<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     viewer: Viewer,
     /// The listener's own.
     request_timeout: Duration,
@@ -54,15 +54,15 @@ impl Visit<'_> {
         let subject = identity.map(|identity| identity.subject.as_str());
         record.greeted(self.viewer.peer, self.viewer.server_name.as_deref(), subject);
         let policy = self.shared.generation().policy.clone();
-        let admission = policy.accept(&Connection {
+        let connection = Connection {
             listener: &self.viewer.listener,
             peer: self.viewer.peer.ip(),
             server_name: self.viewer.server_name.as_deref(),
             identity,
-            at: SystemTime::now(),
-        });
+        };
+        let admission = policy.accept(&connection, &self.shared.known(&self.shared.registry.snapshot()));
         if let Ok(Admission::Allow { .. }) = &admission {
-            tell(policy, record);
+            tell(policy, self.shared, record);
         }
         self.converse(admission.map_err(|failure| Fault::Policy(failure.to_string())), record).await;
     }
@@ -97,7 +97,7 @@ impl Visit<'_> {
         let query = expiry.within(request::read(&mut self.viewer.transport, patience)).await?;
         let deciding = self.shared.deciding();
         record.asked(&query, deciding.generation.number);
-        tell(deciding.generation.policy.clone(), record);
+        tell(deciding.generation.policy.clone(), self.shared, record);
         let settings = limits.apply(&deciding.generation.settings.stream);
         stream::tune(self.viewer.transport.tcp(), &settings);
         let asked = Asked::new(self.shared, deciding, query, settings, expiry);
@@ -107,8 +107,9 @@ impl Visit<'_> {
 }
 
 /// Has `policy` told how the stream ended, and no other.
-fn tell(policy: Policy, record: &mut Record) {
-    record.tell(move |ended| policy.ended(ended));
+fn tell(policy: Policy, shared: &Arc<Shared>, record: &mut Record) {
+    let shared = Arc::clone(shared);
+    record.tell(move |ended| policy.ended(ended, &shared.known(&shared.registry.snapshot())));
 }
 
 fn end(result: &Result<Ending, Fault>, record: &mut Record) {

@@ -7,7 +7,8 @@ use arc_swap::ArcSwap;
 
 use crate::generation::Generation;
 use crate::metrics::Metrics;
-use crate::registry::Registry;
+use crate::policy::{Known, Moment, SharedTable, World};
+use crate::registry::{Registry, Snapshot};
 use crate::stream::Pipes;
 use crate::tasks::Tasks;
 use crate::upstream::{Dialler, How, Itself};
@@ -26,6 +27,8 @@ pub struct Shared {
     pub dialler: Dialler,
     /// Pipes for bulk transfers.
     pub pipes: Pipes,
+    /// What policies know from one generation to the next.
+    pub world: Arc<World>,
     deciding: ArcSwap<Deciding>,
 }
 
@@ -42,13 +45,21 @@ impl Shared {
     /// Begins with `generation`, and to follow its registry in tasks of `services`.
     pub fn new(generation: Generation, metrics: Arc<Metrics>, services: &Tasks) -> Self {
         measure(&generation, &metrics);
+        let dialler = Dialler::new(metrics.upstream.clone());
+        let table = SharedTable::new(SharedTable::DEFAULT_LIMIT, metrics.policy.shared.clone());
         Self {
             registry: generation.open_registry(&metrics, services),
-            dialler: Dialler::new(metrics.upstream.clone()),
+            world: Arc::new(World { shared: table, seen: dialler.seen() }),
+            dialler,
             pipes: Pipes::new(PIPES),
             deciding: ArcSwap::from_pointee(Deciding::new(Arc::new(generation), Itself::default())),
             metrics,
         }
+    }
+
+    /// What is known now, with `snapshot` for what the registry knows.
+    pub fn known<'a>(&'a self, snapshot: &'a Arc<Snapshot>) -> Known<'a> {
+        Known { snapshot, world: &self.world, at: Moment::now() }
     }
 
     /// What decides about the next stream.

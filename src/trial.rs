@@ -14,8 +14,8 @@ use crate::config::settings::{DryRun, Settings};
 use crate::generation::Generation;
 use crate::metrics;
 use crate::names::{BuildId, Hostname, Zone};
-use crate::policy::{Failure, Place, Policy, Request};
-use crate::registry::{Build, Snapshot};
+use crate::policy::{Failure, Known, Place, Policy, Request};
+use crate::registry::Build;
 use crate::route::{Route, Way};
 
 /// Failures after which the rest is not asked: a policy that fails so often is judged, and each may take its limit.
@@ -32,7 +32,7 @@ pub struct Trial<'a> {
     /// The one that wants to.
     pub candidate: &'a Policy,
     /// The builds, and the components to reach them.
-    pub snapshot: &'a Snapshot,
+    pub known: Known<'a>,
     /// The relay's own zone, one of those that are tried.
     pub zone: Option<&'a Zone>,
     /// The relay's name.
@@ -91,15 +91,15 @@ type Alike = (Kind, String, String);
 
 impl<'a> Trial<'a> {
     /// `candidate` against the policy of `active`, for a relay where that one stands.
-    pub fn new(active: &'a Generation, candidate: &'a Policy, snapshot: &'a Snapshot) -> Self {
+    pub fn new(active: &'a Generation, candidate: &'a Policy, known: Known<'a>) -> Self {
         let Settings { zone, hostname, listeners, .. } = &active.settings;
         let listener = listeners.first().map_or("", |listener| listener.name.as_str());
-        Self { active: &active.policy, candidate, snapshot, zone: zone.as_ref(), hostname, listener }
+        Self { active: &active.policy, candidate, known, zone: zone.as_ref(), hostname, listener }
     }
 
     /// Decides every running build for every zone, until `deadline`.
     pub fn run(&self, deadline: Instant) -> Comparison {
-        let running = self.snapshot.builds.iter().filter(|build| build.worker.is_some());
+        let running = self.known.snapshot.builds.iter().filter(|build| build.worker.is_some());
         let mut builds: Vec<&Arc<Build>> = running.collect();
         builds.sort_by(|a, b| a.uuid.cmp(&b.uuid));
         let zones = self.zones();
@@ -113,10 +113,10 @@ impl<'a> Trial<'a> {
 
     /// Every zone that the registry knows, and the relay's own.
     fn zones(&self) -> BTreeSet<Option<&Zone>> {
-        let components = &self.snapshot.components;
+        let components = &self.known.snapshot.components;
         let gateways = components.gateways.iter().filter_map(|gateway| gateway.zone.as_ref());
         let executors = components.executors.iter().filter_map(|executor| executor.zone.as_ref());
-        self.snapshot.zones.iter().chain(gateways).chain(executors).map(Some).chain([self.zone]).collect()
+        self.known.snapshot.zones.iter().chain(gateways).chain(executors).map(Some).chain([self.zone]).collect()
     }
 
     fn run_in(&self, zone: Option<&Zone>, builds: &[&Arc<Build>], deadline: Instant, found: &mut Comparison) {
@@ -146,7 +146,7 @@ impl<'a> Trial<'a> {
             query: build.uuid.as_str(),
             uuid: Some(&build.uuid),
             build: Some(build),
-            snapshot: self.snapshot,
+            known: self.known,
             listener: self.listener,
             peer: IpAddr::V6(Ipv6Addr::LOCALHOST),
             server_name: None,

@@ -30,7 +30,7 @@ impl Call {
     }
 
     pub(super) fn deciding(request: &Request<'_>, explaining: bool) -> Self {
-        let components = Some(Arc::clone(&request.snapshot.components));
+        let components = Some(Arc::clone(&request.known.snapshot.components));
         Self { phase: Phase::Deciding, components, seed: request.seed, explaining, printed: 0 }
     }
 

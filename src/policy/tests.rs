@@ -16,22 +16,26 @@ use std::time::Duration;
 
 use super::*;
 use crate::metrics::Metrics;
-use crate::registry::{Components, Gateway, State, Worker};
+use crate::names::BuildId;
+use crate::registry::{Build, Components, Gateway, Snapshot, State, Worker};
 use crate::request::Query;
 use crate::route::Way;
+use crate::tls::Identity;
 
 pub(super) const UUID: &str = "0123456789abcdef0123456789abcdef";
 
 /// A zone's relay with a registry of its own, to ask policies in.
-pub(super) struct World {
+pub(super) struct Scene {
     pub(super) query: Query,
-    pub(super) snapshot: Snapshot,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) world: Arc<World>,
+    pub(super) at: Moment,
     pub(super) build: Option<Arc<Build>>,
     pub(super) identity: Option<Arc<Identity>>,
     pub(super) seed: u64,
 }
 
-impl World {
+impl Scene {
     /// One build, which runs on `executor1:7900` in `zone`; no gateways.
     pub(super) fn running_in(zone: Option<&str>) -> Self {
         let worker = Worker { hostname: host("executor1"), log_port: Some(7900), zone: zone.map(in_zone) };
@@ -40,7 +44,15 @@ impl World {
 
     pub(super) fn without_build() -> Self {
         let query = Query::parse(UUID).unwrap();
-        Self { query, snapshot: Snapshot::default(), build: None, identity: None, seed: 0 }
+        Self {
+            query,
+            snapshot: Arc::default(),
+            world: Arc::default(),
+            at: Moment::now(),
+            build: None,
+            identity: None,
+            seed: 0,
+        }
     }
 
     pub(super) fn asked(mut self, line: &str) -> Self {
@@ -50,7 +62,8 @@ impl World {
 
     pub(super) fn with(mut self, gateways: Vec<Gateway>) -> Self {
         let gateways = gateways.into_iter().map(Arc::new).collect();
-        self.snapshot.components = Arc::new(Components { gateways, ..Components::default() });
+        let components = Arc::new(Components { gateways, ..Components::default() });
+        self.snapshot = Arc::new(Snapshot { components, ..(*self.snapshot).clone() });
         self
     }
 
@@ -69,7 +82,7 @@ impl World {
             query: &self.query.line,
             uuid: self.query.build.as_ref(),
             build: self.build.as_ref(),
-            snapshot: &self.snapshot,
+            known: Known { snapshot: &self.snapshot, world: &self.world, at: self.at },
             listener: "finger",
             peer: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
             server_name: Some("logs.example"),
@@ -147,7 +160,7 @@ pub(super) fn script(body: &str) -> String {
 }
 
 /// What `expression` is in a decision about `world`, as text.
-pub(super) fn value_of(expression: &str, world: &World) -> String {
+pub(super) fn value_of(expression: &str, world: &Scene) -> String {
     let policy = routing(&format!("return relay.refuse(tostring({expression}))"));
     match world.ask(&policy) {
         Ok(Route { way: Way::Refuse(text), .. }) => text,

@@ -55,11 +55,12 @@ impl<'a> Asked<'a> {
     pub(super) async fn decide(&self, viewer: &Viewer, record: &mut Record) -> Result<Route, Fault> {
         let build = self.expiry.within(self.find_build()).await?;
         record.found(build.as_deref());
+        let snapshot = self.shared.registry.snapshot();
         let request = Request {
             query: &self.query.line,
             uuid: self.query.build.as_ref(),
             build: build.as_ref(),
-            snapshot: &self.shared.registry.snapshot(),
+            known: self.shared.known(&snapshot),
             listener: &viewer.listener,
             peer: viewer.peer.ip(),
             server_name: viewer.server_name.as_deref(),

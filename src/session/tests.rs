@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What a relay's streams share, and a listener to come in by.
 struct Site {
-    shared: Shared,
+    shared: Arc<Shared>,
     listeners: Listeners,
     queue: mpsc::Receiver<Incoming>,
     tasks: Tasks,
@@ -50,7 +50,7 @@ impl Site {
         let (accepted, queue) = mpsc::channel(8);
         let plan = listeners.plan(generation.listeners.clone()).unwrap();
         let _applied = listeners.apply(plan, move |incoming| accepted.try_send(incoming).unwrap());
-        let shared = Shared::new(generation, metrics, &tasks);
+        let shared = Arc::new(Shared::new(generation, metrics, &tasks));
         assert!(shared.registry.read_within(PATIENCE).await);
         Self { shared, listeners, queue, tasks, _dir: dir }
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::*;
 use crate::config::settings;
 use crate::metrics::Metrics;
-use crate::registry::{Components, Gateway, State, Worker};
+use crate::policy::Moment;
+use crate::registry::{Components, Gateway, Snapshot, State, Worker};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -58,7 +59,8 @@ fn registry(count: usize) -> Snapshot {
 
 fn compare(active: &Policy, candidate: &Policy, snapshot: &Snapshot) -> Comparison {
     let (zone, hostname) = (Zone::parse("east"), Hostname::parse("relay.example").unwrap());
-    let trial = Trial { active, candidate, snapshot, zone: zone.as_ref(), hostname: &hostname, listener: "finger" };
+    let known = Known { snapshot: &Arc::new(snapshot.clone()), world: &Arc::default(), at: Moment::now() };
+    let trial = Trial { active, candidate, known, zone: zone.as_ref(), hostname: &hostname, listener: "finger" };
     trial.run(Instant::now() + PATIENCE)
 }
 
@@ -116,7 +118,8 @@ fn it_ends_at_its_deadline() {
     let (zone, hostname, snapshot) = (None, Hostname::parse("relay.example").unwrap(), registry(100));
     let (active, candidate) = (default(), default());
     let (active, candidate) = (&active, &candidate);
-    let trial = Trial { active, candidate, snapshot: &snapshot, zone, hostname: &hostname, listener: "finger" };
+    let known = Known { snapshot: &Arc::new(snapshot), world: &Arc::default(), at: Moment::now() };
+    let trial = Trial { active, candidate, known, zone, hostname: &hostname, listener: "finger" };
     let found = trial.run(Instant::now());
     assert_eq!((found.decisions, found.left_out, found.zones), (0, 600, 3));
     assert!(found.to_string().contains("600 left out"), "{found}");

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -11,7 +12,7 @@ use crate::cli::{Exit, Source};
 use crate::config::Environment;
 use crate::config::settings::{self, Settings};
 use crate::explain;
-use crate::policy::{Place, Policy};
+use crate::policy::{Known, Moment, Place, Policy};
 use crate::trial::{Comparison, Trial};
 
 /// Longest time for all decisions.
@@ -67,7 +68,8 @@ async fn compare(settings: Settings, candidate: &Path) -> Result<Comparison> {
     ensure!(live.complete, "{}", live.unread());
     let candidate = Policy::load(&other, place, live.metrics.policy.clone())?;
     let snapshot = live.registry.snapshot();
-    let found = Trial::new(&live.generation, &candidate, &snapshot).run(Instant::now() + PATIENCE);
+    let known = Known { snapshot: &snapshot, world: &Arc::default(), at: Moment::now() };
+    let found = Trial::new(&live.generation, &candidate, known).run(Instant::now() + PATIENCE);
     live.close().await;
     Ok(found)
 }

@@ -42,7 +42,7 @@ fn rule(listener: &str, zone: &str, tenant: &str, policy: &str) -> Rule {
     }
 }
 
-fn answer(policy: &Policy, world: &World) -> String {
+fn answer(policy: &Policy, world: &Scene) -> String {
     hosts(&world.ask(policy).unwrap_or_else(|failure| panic!("{failure}"))).join(" ")
 }
 
@@ -53,9 +53,9 @@ fn the_first_rule_that_matches_says_which_policy_decides() {
     let rules =
         vec![rule("elsewhere", "", "", "other"), rule("finger", "west", "", "one"), rule("", "", "example", "two")];
     let policy = try_folder(&scripts, with_default("zuul", rules)).unwrap();
-    assert_eq!(answer(&policy, &World::running_in(Some("west"))), "refused: one");
-    assert_eq!(answer(&policy, &World::running_in(Some("east"))), "refused: two");
-    assert_eq!(answer(&policy, &World::without_build()), "refused: Build not found");
+    assert_eq!(answer(&policy, &Scene::running_in(Some("west"))), "refused: one");
+    assert_eq!(answer(&policy, &Scene::running_in(Some("east"))), "refused: two");
+    assert_eq!(answer(&policy, &Scene::without_build()), "refused: Build not found");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_policy_hands_over_to_another_by_name() {
     let (first, second) = (script("return relay.hand_over('second')"), script("\nreturn relay.refuse(request.uuid)"));
     let policy =
         try_folder(&[("first.lua", &first), ("second.lua", &second)], with_default("first", Vec::new())).unwrap();
-    let explained = policy.explain(&World::without_build().request()).unwrap();
+    let explained = policy.explain(&Scene::without_build().request()).unwrap();
     assert_eq!(explained.route, Way::Refuse(UUID.to_owned()).into());
     assert!(explained.file.ends_with("second.lua"), "{explained:?}");
     assert_eq!(explained.line, Some(2));
@@ -74,7 +74,7 @@ fn handing_over_in_a_circle_is_a_failure_that_shows_it() {
     let (first, second) = (script("return relay.hand_over('second')"), script("return relay.hand_over('first')"));
     let policy =
         try_folder(&[("first.lua", &first), ("second.lua", &second)], with_default("first", Vec::new())).unwrap();
-    let failure = World::without_build().ask(&policy).unwrap_err();
+    let failure = Scene::without_build().ask(&policy).unwrap_err();
     assert_eq!(failure.kind, FailureKind::BadRoute);
     assert!(failure.message.contains("from first to second to first"), "{failure}");
 }
@@ -83,7 +83,7 @@ fn handing_over_in_a_circle_is_a_failure_that_shows_it() {
 fn handing_over_to_nobody_is_an_error_that_knows_better() {
     let first = script("return relay.hand_over('zull')");
     let policy = try_folder(&[("first.lua", &first)], with_default("first", Vec::new())).unwrap();
-    let failure = World::without_build().ask(&policy).unwrap_err();
+    let failure = Scene::without_build().ask(&policy).unwrap_err();
     assert!(
         failure
             .to_string()
@@ -91,7 +91,7 @@ fn handing_over_to_nobody_is_an_error_that_knows_better() {
     );
     let list = script("return { relay.hand_over('zuul'), relay.refuse('x') }");
     let policy = try_folder(&[("first.lua", &list)], with_default("first", Vec::new())).unwrap();
-    assert!(World::without_build().ask(&policy).unwrap_err().message.contains("stands alone"));
+    assert!(Scene::without_build().ask(&policy).unwrap_err().message.contains("stands alone"));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_script_requires_its_neighbours_once() {
         "local names = require('lib/names') local zones = {} function zones.nearest() return names[1] end return zones";
     let scripts = [("main.lua", main), ("lib/zones.lua", zones), ("lib/names.lua", "return { 'east' }")];
     let policy = try_folder(&scripts, with_default("main", Vec::new())).unwrap();
-    assert_eq!(answer(&policy, &World::without_build()), "refused: east");
+    assert_eq!(answer(&policy, &Scene::without_build()), "refused: east");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_mistake_in_a_module_is_told_with_the_modules_file_and_line() {
     let zones = "local zones = {}\nfunction zones.nearest(request)\n  return relay.driect(request)\nend\nreturn zones";
     let policy =
         try_folder(&[("main.lua", &main), ("lib/zones.lua", zones)], with_default("main", Vec::new())).unwrap();
-    let failure = World::without_build().ask(&policy).unwrap_err();
+    let failure = Scene::without_build().ask(&policy).unwrap_err();
     assert!(failure.file.ends_with("lib/zones.lua"), "{failure}");
     assert_eq!(failure.line, Some(3), "{failure}");
 }
@@ -149,7 +149,7 @@ fn what_cannot_be_required_is_an_error_that_says_why() {
             ("lib/nothing.lua", "local x = 1"),
         ];
         let policy = try_folder(&scripts, with_default("main", Vec::new())).unwrap();
-        let failure = World::without_build().ask(&policy).unwrap_err();
+        let failure = Scene::without_build().ask(&policy).unwrap_err();
         assert!(failure.message.contains(words), "{body}: {failure}");
     }
 }
@@ -160,10 +160,10 @@ fn a_single_script_may_require_its_neighbours_too_and_a_broken_one_harms_nobody_
     let folder = folder(&[("mine.lua", &main), ("names.lua", "return { 'one' }"), ("broken.lua", "return {")]);
     let settings = settings::Policy { file: Some(folder.path().join("mine.lua")), ..settings::Policy::default() };
     let policy = Policy::load(&settings, here(), Metrics::new().policy.clone()).unwrap();
-    assert_eq!(answer(&policy, &World::without_build()), "refused: one");
+    assert_eq!(answer(&policy, &Scene::without_build()), "refused: one");
     fs::write(folder.path().join("mine.lua"), script("return require('broken')")).unwrap();
     let policy = Policy::load(&settings, here(), Metrics::new().policy.clone()).unwrap();
-    let failure = World::without_build().ask(&policy).unwrap_err();
+    let failure = Scene::without_build().ask(&policy).unwrap_err();
     assert!(failure.message.contains("broken.lua:1: "), "{failure}");
 }
 
@@ -176,13 +176,13 @@ fn params_are_read_and_not_written() {
     let look = |expression: &str| {
         let policy =
             try_load(&script(&format!("return relay.refuse(tostring({expression}))")), settings.clone()).unwrap();
-        answer(&policy, &World::without_build())
+        answer(&policy, &Scene::without_build())
     };
     assert_eq!(look("relay.params.a.list[1] + relay.params.a.list[2]"), "refused: 7.5");
     assert_eq!(look("relay.params.a.on"), "refused: true");
     assert_eq!(look("relay.params.t .. tostring(relay.params.absent)"), "refused: xnil");
     let write = try_load(&script("relay.params.a.on = false"), settings.clone()).unwrap();
-    assert!(World::without_build().ask(&write).unwrap_err().message.contains("readonly"));
+    assert!(Scene::without_build().ask(&write).unwrap_err().message.contains("readonly"));
 }
 
 #[test]

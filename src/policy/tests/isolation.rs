@@ -3,7 +3,7 @@
 use super::*;
 
 fn refused(body: &str) -> String {
-    let failure = World::running_in(Some("there")).ask(&routing(body)).unwrap_err();
+    let failure = Scene::running_in(Some("there")).ask(&routing(body)).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Error, "{body}: {failure}");
     failure.message
 }
@@ -34,7 +34,7 @@ fn what_is_not_safe_or_not_pure_is_not_there() {
         assert!(refused(&format!("return {name}")).contains(&format!("no global \"{name}\"")), "{name}");
     }
     for name in ["math.random", "math.randomseed", "table.foreach", "string.dump"] {
-        assert_eq!(value_of(name, &World::without_build()), "nil", "{name}");
+        assert_eq!(value_of(name, &Scene::without_build()), "nil", "{name}");
     }
 }
 
@@ -42,7 +42,7 @@ fn what_is_not_safe_or_not_pure_is_not_there() {
 fn every_name_of_the_library_exists() {
     // A misspelled name in the list would quietly take a function away.
     for name in library::names() {
-        assert_ne!(value_of(&format!("type({name})"), &World::without_build()), "nil", "{name}");
+        assert_ne!(value_of(&format!("type({name})"), &Scene::without_build()), "nil", "{name}");
     }
 }
 
@@ -90,7 +90,7 @@ fn relay_and_facts_cannot_be_changed() {
 #[test]
 fn the_names_of_an_identity_cannot_be_changed() {
     let identity = Identity { subject: String::new(), names: vec!["a".to_owned()], fingerprint: String::new() };
-    let world = World { identity: Some(Arc::new(identity)), ..World::without_build() };
+    let world = Scene { identity: Some(Arc::new(identity)), ..Scene::without_build() };
     let failure = world.ask(&routing("request.identity.names[1] = 'b'")).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Error, "{failure}");
 }
@@ -98,14 +98,14 @@ fn the_names_of_an_identity_cannot_be_changed() {
 #[test]
 fn metatables_of_ours_are_locked() {
     for value in ["relay", "request", "request.build", "relay.refuse('x')"] {
-        assert_eq!(value_of(&format!("getmetatable({value})"), &World::running_in(None)), "false", "{value}");
+        assert_eq!(value_of(&format!("getmetatable({value})"), &Scene::running_in(None)), "false", "{value}");
     }
 }
 
 #[test]
 fn a_list_of_gateways_belongs_to_its_caller() {
     let body = "local list = relay.gateways('there') table.clear(list) return relay.via(relay.gateways('there'))";
-    let world = World::running_in(None).with(vec![gateway("gw", "there", State::Running)]);
+    let world = Scene::running_in(None).with(vec![gateway("gw", "there", State::Running)]);
     assert_eq!(hosts(&world.ask(&routing(body)).unwrap()), ["gw"]);
 }
 
@@ -114,7 +114,7 @@ fn a_kept_request_stays_the_old_one() {
     let text = "local kept\n".to_owned() + &script("kept = kept or request return relay.refuse(kept.build.tenant)");
     let policy = load(&text);
     for tenant in ["first", "second"] {
-        let mut world = World::running_in(None);
+        let mut world = Scene::running_in(None);
         world.build = Some(Arc::new(Build { tenant: Some(tenant.to_owned()), ..build(None) }));
         assert_eq!(hosts(&world.ask(&policy).unwrap()), ["refused: first"]);
     }
@@ -124,9 +124,9 @@ fn a_kept_request_stays_the_old_one() {
 fn the_registry_cannot_be_asked_for_what_it_is_after_the_decision() {
     let text = "local ask = relay.gateways\n".to_owned() + &script("return relay.refuse(tostring(#ask('there')))");
     let policy = load(&text);
-    let with = World::running_in(None).with(vec![gateway("gw", "there", State::Running)]);
+    let with = Scene::running_in(None).with(vec![gateway("gw", "there", State::Running)]);
     assert_eq!(hosts(&with.ask(&policy).unwrap()), ["refused: 1"]);
-    assert_eq!(hosts(&World::running_in(None).ask(&policy).unwrap()), ["refused: 0"]);
+    assert_eq!(hosts(&Scene::running_in(None).ask(&policy).unwrap()), ["refused: 0"]);
     assert_eq!(Arc::strong_count(&with.snapshot.components), 1);
 }
 
@@ -139,5 +139,5 @@ fn route_cannot_be_left_by_a_yield() {
 fn printing_is_bounded_and_harmless() {
     let policy =
         routing("for i = 1, 1000 do print(i, nil, {}, request, string.rep('x', 100)) end return relay.refuse('x')");
-    assert_eq!(hosts(&World::without_build().ask(&policy).unwrap()), ["refused: x"]);
+    assert_eq!(hosts(&Scene::without_build().ask(&policy).unwrap()), ["refused: x"]);
 }

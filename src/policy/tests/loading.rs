@@ -113,10 +113,10 @@ fn decisions_and_failures_are_counted() {
         .unwrap();
     let settings = settings::Policy { file: Some(file), ..settings::Policy::default() };
     let policy = Policy::load(&settings, here(), metrics.policy.clone()).unwrap();
-    let broken = World { build: Some(Arc::new(build(None))), ..World::without_build() };
-    assert!(World::running_in(None).ask(&policy).is_ok());
-    assert!(World::running_in(None).ask(&policy).is_ok());
-    assert!(World::without_build().ask(&policy).is_ok());
+    let broken = Scene { build: Some(Arc::new(build(None))), ..Scene::without_build() };
+    assert!(Scene::running_in(None).ask(&policy).is_ok());
+    assert!(Scene::running_in(None).ask(&policy).is_ok());
+    assert!(Scene::without_build().ask(&policy).is_ok());
     assert!(broken.ask(&policy).is_err());
     let text = metrics.text();
     for line in [

@@ -4,7 +4,7 @@ use super::*;
 
 /// The failure of a policy whose `route` has `body`, asked about a build in zone `there` with one gateway.
 fn mistake(body: &str) -> Failure {
-    let world = World::running_in(Some("there")).with(vec![gateway("gw", "there", State::Running)]);
+    let world = Scene::running_in(Some("there")).with(vec![gateway("gw", "there", State::Running)]);
     let failure = world.ask(&routing(body)).unwrap_err();
     assert!(failure.file.ends_with("policy.lua"), "{failure}");
     failure
@@ -91,7 +91,7 @@ fn a_wrong_argument_is_quoted_with_what_it_should_be() {
 #[test]
 fn a_refusal_is_bounded_text() {
     let longest = routing("return relay.refuse(string.rep('x', 1024))");
-    assert_eq!(World::without_build().ask(&longest), Ok(Way::Refuse("x".repeat(1024)).into()));
+    assert_eq!(Scene::without_build().ask(&longest), Ok(Way::Refuse("x".repeat(1024)).into()));
     is_a_bad_route("return relay.refuse(string.rep('x', 1025))", &["1025", "1024"]);
     is_a_bad_route("return relay.refuse('ab\\xff')", &["UTF-8", "byte 2"]);
 }
@@ -113,7 +113,7 @@ fn what_is_no_route_is_named() {
 #[test]
 fn a_list_of_routes_is_tried_in_order() {
     let policy = routing("return { relay.via(relay.gateways('there')), relay.direct(request.build.worker) }");
-    let world = World::running_in(Some("here")).with(vec![gateway("gw", "there", State::Running)]);
+    let world = Scene::running_in(Some("here")).with(vec![gateway("gw", "there", State::Running)]);
     assert_eq!(hosts(&world.ask(&policy).unwrap()), ["gw", "executor1"]);
     let alone = routing("return { relay.refuse('no') }");
     assert_eq!(hosts(&world.ask(&alone).unwrap()), ["refused: no"]);
@@ -122,9 +122,9 @@ fn a_list_of_routes_is_tried_in_order() {
 #[test]
 fn a_route_has_a_bounded_number_of_targets() {
     let policy = routing("return table.create(500, relay.direct(request.build.worker))");
-    assert_eq!(hosts(&World::running_in(None).ask(&policy).unwrap()).len(), 64);
+    assert_eq!(hosts(&Scene::running_in(None).ask(&policy).unwrap()).len(), 64);
     let many = (0..500).map(|n| gateway(&format!("gw{n}"), "there", State::Running)).collect();
-    let world = World::running_in(Some("there")).with(many);
+    let world = Scene::running_in(Some("there")).with(many);
     assert_eq!(hosts(&world.ask(&builtin(here())).unwrap()).len(), 64);
 }
 
@@ -132,27 +132,27 @@ fn a_route_has_a_bounded_number_of_targets() {
 fn a_route_may_be_made_before_the_request_comes() {
     let policy = load("local no = relay.refuse('closed') return { api = 1, route = function() return no end }");
     for _ in 0..3 {
-        assert_eq!(hosts(&World::without_build().ask(&policy).unwrap()), ["refused: closed"]);
+        assert_eq!(hosts(&Scene::without_build().ask(&policy).unwrap()), ["refused: closed"]);
     }
-    assert_eq!(policy.explain(&World::without_build().request()).unwrap().line, Some(1));
+    assert_eq!(policy.explain(&Scene::without_build().request()).unwrap().line, Some(1));
 }
 
 #[test]
 fn one_gateway_is_a_list_of_one() {
     let policy = routing("return relay.via(relay.gateways('there')[1])");
-    let world = World::running_in(None).with(vec![gateway("gw", "there", State::Running)]);
+    let world = Scene::running_in(None).with(vec![gateway("gw", "there", State::Running)]);
     assert_eq!(hosts(&world.ask(&policy).unwrap()), ["gw"]);
 }
 
 #[test]
 fn a_caught_mistake_is_none() {
     let policy = routing("local ok = pcall(relay.direct, 1) return relay.refuse(tostring(ok))");
-    assert_eq!(hosts(&World::without_build().ask(&policy).unwrap()), ["refused: false"]);
+    assert_eq!(hosts(&Scene::without_build().ask(&policy).unwrap()), ["refused: false"]);
 }
 
 #[test]
 fn the_facts_are_what_the_registry_and_the_viewer_said() {
-    let mut world = World::running_in(Some("there")).with(vec![gateway("gw", "there", State::Paused)]);
+    let mut world = Scene::running_in(Some("there")).with(vec![gateway("gw", "there", State::Paused)]);
     world.identity = Some(Arc::new(Identity {
         subject: "CN=zuul-web".to_owned(),
         names: vec!["web.example".to_owned()],
@@ -195,13 +195,13 @@ fn the_facts_are_what_the_registry_and_the_viewer_said() {
 
 #[test]
 fn facts_that_are_not_there_are_nil() {
-    let nothing = World::without_build();
+    let nothing = Scene::without_build();
     for expression in ["request.build", "request.identity"] {
         assert_eq!(value_of(expression, &nothing), "nil", "{expression}");
     }
     assert_eq!(value_of("request.uuid", &nothing), UUID);
     let bare = Build { zone: None, tenant: None, pipeline: None, state: None, ..build(None) };
-    let bare = World { build: Some(Arc::new(bare)), ..nothing };
+    let bare = Scene { build: Some(Arc::new(bare)), ..nothing };
     for field in ["tenant", "pipeline", "zone", "state", "worker"] {
         assert_eq!(value_of(&format!("request.build.{field}"), &bare), "nil", "{field}");
     }
@@ -210,13 +210,13 @@ fn facts_that_are_not_there_are_nil() {
 #[test]
 fn the_uuid_is_what_the_request_names_however_it_is_written() {
     for line in [UUID.to_owned(), format!("/{UUID}"), format!("//{UUID}/")] {
-        for world in [World::without_build(), World::running_in(None)] {
+        for world in [Scene::without_build(), Scene::running_in(None)] {
             let world = world.asked(&line);
             assert_eq!(value_of("request.uuid", &world), UUID, "{line}");
             assert_eq!(value_of("request.query", &world), line);
         }
     }
-    assert_eq!(value_of("request.uuid", &World::without_build().asked("no build")), "nil");
+    assert_eq!(value_of("request.uuid", &Scene::without_build().asked("no build")), "nil");
 }
 
 #[test]

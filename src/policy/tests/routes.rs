@@ -4,12 +4,12 @@ use super::*;
 use crate::route::{Limit, Target};
 
 fn route(body: &str) -> Route {
-    let world = World::running_in(Some("there")).with(vec![gateway("gw", "there", State::Running)]);
+    let world = Scene::running_in(Some("there")).with(vec![gateway("gw", "there", State::Running)]);
     world.ask(&routing(body)).unwrap_or_else(|failure| panic!("{body}: {failure}"))
 }
 
 fn problem(body: &str) -> String {
-    let world = World::running_in(Some("there")).with(vec![gateway("gw", "there", State::Running)]);
+    let world = Scene::running_in(Some("there")).with(vec![gateway("gw", "there", State::Running)]);
     let failure = world.ask(&routing(body)).unwrap_err();
     assert_eq!(failure.kind, FailureKind::BadRoute, "{failure}");
     failure.message

@@ -12,8 +12,8 @@ pub(super) fn stops(kind: FailureKind, body: &str) -> Failure {
     let limits = settings::Policy { time_limit, ..short_limits() };
     let text = format!("if request.build.tenant == 'mad' then {body}\nend return relay.direct(request.build.worker)");
     let policy = try_load(&script(&text), limits).unwrap_or_else(|error| panic!("{error}"));
-    let sane = World::running_in(None);
-    let mad = World::running_in(None).of_tenant("mad");
+    let sane = Scene::running_in(None);
+    let mad = Scene::running_in(None).of_tenant("mad");
     let failure = mad.ask(&policy).unwrap_err();
     assert_eq!(failure.kind, kind, "{failure}");
     for _ in 0..3 {
@@ -139,7 +139,7 @@ fn no_guard_is_passed_by_a_value_that_the_library_converts() {
 fn one_call_that_takes_too_long_and_fails_is_out_of_time() {
     let limits = settings::Policy { time_limit: Duration::from_millis(5), memory_limit: 16 << 20, ..short_limits() };
     let policy = try_load(&script("return string.packsize(string.rep('x', 6e6) .. '?')"), limits).unwrap();
-    let failure = World::running_in(None).ask(&policy).unwrap_err();
+    let failure = Scene::running_in(None).ask(&policy).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Time, "{failure}");
 }
 
@@ -179,7 +179,7 @@ fn a_string_bomb() {
 fn a_print_copies_no_more_than_it_shows() {
     let before = most_memory();
     let body = "print(unpack(table.create(60, string.rep('x', 4e6)))) return relay.refuse('printed')";
-    assert_eq!(hosts(&World::running_in(None).ask(&routing(body)).unwrap()), ["refused: printed"]);
+    assert_eq!(hosts(&Scene::running_in(None).ask(&routing(body)).unwrap()), ["refused: printed"]);
     let grown = most_memory() - before;
     assert!(grown < 120 << 20, "{grown} bytes");
 }
@@ -188,7 +188,7 @@ fn a_print_copies_no_more_than_it_shows() {
 fn a_print_looks_at_no_more_than_it_shows() {
     let body = "local asked = 0 local word = setmetatable({}, { __tostring = function() asked += 1 return '' end }) \
                 print(unpack(table.create(5000, word))) return relay.refuse(tostring(asked))";
-    assert_eq!(hosts(&World::running_in(None).ask(&routing(body)).unwrap()), ["refused: 1002"]);
+    assert_eq!(hosts(&Scene::running_in(None).ask(&routing(body)).unwrap()), ["refused: 1002"]);
 }
 
 /// The most memory that this process ever held, in bytes.
@@ -216,7 +216,7 @@ fn a_memory_bomb_whose_error_is_caught_is_over_when_it_is_caught() {
         try_load(&script("pcall(string.rep, 'x', 1e9) return relay.direct(request.build.worker)"), short_limits());
     let policy = policy.unwrap();
     for _ in 0..10 {
-        assert_eq!(hosts(&World::running_in(None).ask(&policy).unwrap()), ["executor1"]);
+        assert_eq!(hosts(&Scene::running_in(None).ask(&policy).unwrap()), ["executor1"]);
     }
 }
 
@@ -225,7 +225,7 @@ fn memory_that_grows_from_call_to_call_costs_one_decision_and_starts_over() {
     let text = "local kept = {}\n".to_owned()
         + &script("kept[#kept + 1] = string.rep('x', 1e6) .. #kept return relay.direct(request.build.worker)");
     let policy = try_load(&text, short_limits()).unwrap();
-    let outcomes: Vec<_> = (0..20).map(|_| World::running_in(None).ask(&policy)).collect();
+    let outcomes: Vec<_> = (0..20).map(|_| Scene::running_in(None).ask(&policy)).collect();
     let failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
     assert!((2..=10).contains(&failed.len()), "{failed:?}");
     assert!(failed.iter().all(|failure| failure.kind == FailureKind::Memory), "{failed:?}");
@@ -240,7 +240,7 @@ fn memory_may_run_out_at_any_allocation_of_a_decision() {
          kept[i] = { request.build.worker, relay.via(relay.gateways('there')), request.identity, tostring(i) } end \
          return { relay.via(relay.gateways('there')), relay.direct(request.build.worker) }",
     );
-    let world = World::running_in(None).with(vec![gateway("gw", "there", State::Running)]);
+    let world = Scene::running_in(None).with(vec![gateway("gw", "there", State::Running)]);
     let mut failed = 0;
     for spare in (0..200_000).step_by(2000) {
         // A new engine where the last one failed.

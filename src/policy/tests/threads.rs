@@ -9,7 +9,7 @@ fn threads_decide_at_the_same_time() {
     let policy = &builtin(here());
     let decide = |n: u32| {
         let name = format!("gw{n}");
-        let world = World::running_in(Some("there")).with(vec![gateway(&name, "there", State::Running)]);
+        let world = Scene::running_in(Some("there")).with(vec![gateway(&name, "there", State::Running)]);
         (0..500).for_each(|_| assert_eq!(hosts(&world.ask(policy).unwrap()), [name.as_str()]));
     };
     thread::scope(|scope| {
@@ -26,11 +26,11 @@ fn a_runaway_on_one_thread_leaves_another_alone() {
     thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..5 {
-                assert_eq!(World::without_build().ask(&policy).unwrap_err().kind, FailureKind::Time);
+                assert_eq!(Scene::without_build().ask(&policy).unwrap_err().kind, FailureKind::Time);
             }
         });
         for _ in 0..500 {
-            assert_eq!(hosts(&World::running_in(None).ask(&policy).unwrap()), ["executor1"]);
+            assert_eq!(hosts(&Scene::running_in(None).ask(&policy).unwrap()), ["executor1"]);
         }
     });
 }
@@ -39,7 +39,7 @@ fn a_runaway_on_one_thread_leaves_another_alone() {
 fn two_policies_on_one_thread_share_nothing() {
     let count = "local n = 0\n".to_owned() + &script("n += 1 return relay.refuse(tostring(n))");
     let (one, other) = (load(&count), load(&count));
-    let world = World::without_build();
+    let world = Scene::without_build();
     assert_eq!(hosts(&world.ask(&one).unwrap()), ["refused: 1"]);
     assert_eq!(hosts(&world.ask(&one).unwrap()), ["refused: 2"]);
     assert_eq!(hosts(&world.ask(&other).unwrap()), ["refused: 1"]);
@@ -48,7 +48,7 @@ fn two_policies_on_one_thread_share_nothing() {
 #[test]
 fn engines_go_with_their_policy() {
     let policy = builtin(here());
-    let world = World::running_in(None);
+    let world = Scene::running_in(None);
     let mut watches: Vec<_> = thread::scope(|scope| {
         let ask = || {
             world.ask(&policy).unwrap();
@@ -68,7 +68,7 @@ fn engines_go_with_their_policy() {
 fn memory_is_flat_over_many_decisions() {
     let policy = builtin(here());
     let gateways = || (0..5).map(|n| gateway(&format!("gw{n}"), "there", State::Running)).collect();
-    let world = World::running_in(Some("there")).with(gateways());
+    let world = Scene::running_in(Some("there")).with(gateways());
     let after = |decisions: usize| {
         (0..decisions).for_each(|_| assert!(world.ask(&policy).is_ok()));
         policy.with_engine(|engine| {
@@ -86,7 +86,7 @@ fn memory_is_flat_over_many_decisions() {
 #[test]
 fn memory_is_flat_over_many_failures() {
     let policy = routing("return request.nothing");
-    let world = World::without_build();
+    let world = Scene::without_build();
     let after = |decisions: usize| {
         (0..decisions).for_each(|_| assert!(world.ask(&policy).is_err()));
         policy.with_engine(|engine| {

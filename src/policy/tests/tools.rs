@@ -3,11 +3,11 @@
 use super::*;
 
 fn is(expression: &str, value: &str) {
-    assert_eq!(value_of(expression, &World::running_in(None)), value, "{expression}");
+    assert_eq!(value_of(expression, &Scene::running_in(None)), value, "{expression}");
 }
 
 fn is_an_error(expression: &str, words: &[&str]) {
-    let failure = World::running_in(None).ask(&routing(&format!("\n\nreturn {expression}"))).unwrap_err();
+    let failure = Scene::running_in(None).ask(&routing(&format!("\n\nreturn {expression}"))).unwrap_err();
     assert_eq!((failure.kind, failure.line), (FailureKind::Error, Some(3)), "{expression}: {failure}");
     for word in words {
         assert!(failure.message.contains(word), "{word} is not in: {failure}");
@@ -73,7 +73,7 @@ fn mistakes_are_errors_in_words_at_their_line() {
 #[test]
 fn the_libraries_cannot_be_changed() {
     for statement in ["json.decode = nil", "rawset(json, 'x', 1)", "networks.set({}).x = 1", "setmetatable(glob, {})"] {
-        let failure = World::running_in(None).ask(&routing(statement)).unwrap_err();
+        let failure = Scene::running_in(None).ask(&routing(statement)).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Error, "{statement}: {failure}");
     }
 }
@@ -85,7 +85,7 @@ fn json_runs_no_code_of_the_script() {
                 local rules = { __index = count, __len = count, __iter = count, __tostring = count, __call = count } \
                 local text = json.encode({ setmetatable({ 1 }, rules), setmetatable({}, rules) }) \
                 return relay.refuse(text .. asked)";
-    assert_eq!(hosts(&World::without_build().ask(&routing(body)).unwrap()), ["refused: [[1],{}]0"]);
+    assert_eq!(hosts(&Scene::without_build().ask(&routing(body)).unwrap()), ["refused: [[1],{}]0"]);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_set_made_at_load_answers_every_decision() {
            return relay.refuse(tostring(networks.contains(offices, request.peer))) end }",
     );
     for _ in 0..100 {
-        assert_eq!(hosts(&World::without_build().ask(&policy).unwrap()), ["refused: true"]);
+        assert_eq!(hosts(&Scene::without_build().ask(&policy).unwrap()), ["refused: true"]);
     }
 }
 
@@ -109,7 +109,7 @@ fn memory_may_run_out_at_any_allocation_of_a_library() {
                   kept[i] = { set, value, json.encode(value), json.array({}), time.utc(i), base64.encode('a' .. i) } \
                 end return relay.refuse(tostring(networks.contains(kept[1][1], '10.0.0.1')))";
     let policy = routing(body);
-    let world = World::without_build();
+    let world = Scene::without_build();
     let mut failed = 0;
     for spare in (0..250_000).step_by(2_500) {
         let policy_memory = policy.with_engine(|engine| {
@@ -138,6 +138,6 @@ fn what_sets_hold_counts_as_memory() {
     let body = "local list = {} for i = 1, 1000 do list[i] = '2001:db8::' .. i end \
                 local kept = {} while true do list[1] = '::' .. #kept % 10000 kept[#kept + 1] = networks.set(list) end";
     let limits = settings::Policy { time_limit: Duration::from_secs(60), ..short_limits() };
-    let failure = World::without_build().ask(&try_load(&script(body), limits).unwrap()).unwrap_err();
+    let failure = Scene::without_build().ask(&try_load(&script(body), limits).unwrap()).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Memory, "{failure}");
 }

@@ -7,7 +7,7 @@ fn nowhere() -> Place {
     Place { zone: None, hostname: host("relay.example") }
 }
 
-fn answer(world: &World) -> Result<Route, Failure> {
+fn answer(world: &Scene) -> Result<Route, Failure> {
     world.ask(&builtin(here()))
 }
 
@@ -17,18 +17,18 @@ fn direct() -> Vec<String> {
 
 #[test]
 fn an_unknown_build_is_not_found() {
-    assert_eq!(answer(&World::without_build()), Ok(Way::Refuse("Build not found".to_owned()).into()));
+    assert_eq!(answer(&Scene::without_build()), Ok(Way::Refuse("Build not found".to_owned()).into()));
 }
 
 #[test]
 fn a_build_without_a_worker_did_not_start_yet() {
-    let world = World { build: Some(Arc::new(build(None))), ..World::without_build() };
+    let world = Scene { build: Some(Arc::new(build(None))), ..Scene::without_build() };
     assert_eq!(answer(&world), Ok(Way::Refuse("Build did not start yet".to_owned()).into()));
 }
 
 #[test]
 fn a_build_in_our_own_zone_is_reached_directly_even_beside_gateways() {
-    let world = World::running_in(Some("here")).with(vec![gateway("gw", "here", State::Running)]);
+    let world = Scene::running_in(Some("here")).with(vec![gateway("gw", "here", State::Running)]);
     let Ok(Route { way: Way::Targets(targets), .. }) = answer(&world) else { panic!() };
     let [target] = targets.as_slice() else { panic!("{targets:?}") };
     assert_eq!(target.to_string(), "direct executor1:7900");
@@ -36,27 +36,27 @@ fn a_build_in_our_own_zone_is_reached_directly_even_beside_gateways() {
 
 #[test]
 fn a_build_without_a_zone_is_reached_directly() {
-    let world = World::running_in(None).with(vec![gateway("gw", "there", State::Running)]);
+    let world = Scene::running_in(None).with(vec![gateway("gw", "there", State::Running)]);
     assert_eq!(hosts(&answer(&world).unwrap()), direct());
 }
 
 #[test]
 fn a_relay_without_a_zone_reaches_zoned_builds_by_gateway_and_others_directly() {
     let policy = builtin(nowhere());
-    let zoned = World::running_in(Some("there")).with(vec![gateway("gw", "there", State::Running)]);
+    let zoned = Scene::running_in(Some("there")).with(vec![gateway("gw", "there", State::Running)]);
     assert_eq!(hosts(&zoned.ask(&policy).unwrap()), ["gw"]);
-    assert_eq!(hosts(&World::running_in(None).ask(&policy).unwrap()), direct());
+    assert_eq!(hosts(&Scene::running_in(None).ask(&policy).unwrap()), direct());
 }
 
 #[test]
 fn the_zone_that_was_asked_for_does_not_matter() {
-    let world = World::running_in(Some("there")).with(vec![gateway("gw", "asked", State::Running)]);
+    let world = Scene::running_in(Some("there")).with(vec![gateway("gw", "asked", State::Running)]);
     assert_eq!(hosts(&answer(&world).unwrap()), direct());
 }
 
 #[test]
 fn another_zone_is_reached_by_its_gateway_with_its_port_and_tls() {
-    let world = World::running_in(Some("there")).with(vec![gateway("gw", "there", State::Running)]);
+    let world = Scene::running_in(Some("there")).with(vec![gateway("gw", "there", State::Running)]);
     let Ok(Route { way: Way::Targets(targets), .. }) = answer(&world) else { panic!() };
     let [target] = targets.as_slice() else { panic!("{targets:?}") };
     assert_eq!(target.to_string(), "gateway gw:7979 over TLS");
@@ -65,7 +65,7 @@ fn another_zone_is_reached_by_its_gateway_with_its_port_and_tls() {
 
 #[test]
 fn another_zone_without_a_gateway_is_reached_directly() {
-    let world = World::running_in(Some("there")).with(vec![gateway("gw", "elsewhere", State::Running)]);
+    let world = Scene::running_in(Some("there")).with(vec![gateway("gw", "elsewhere", State::Running)]);
     assert_eq!(hosts(&answer(&world).unwrap()), direct());
 }
 
@@ -73,7 +73,7 @@ fn another_zone_without_a_gateway_is_reached_directly() {
 fn running_gateways_come_before_others_and_stopped_ones_last() {
     let states = [State::Unknown, State::Stopped, State::Initializing, State::Paused, State::Running];
     let gateways = states.map(|state| gateway(state.as_str(), "there", state));
-    let world = World::running_in(Some("there")).with(gateways.into());
+    let world = Scene::running_in(Some("there")).with(gateways.into());
     let order = ["running", "paused", "initializing", "stopped", "unknown"];
     assert_eq!(hosts(&answer(&world).unwrap()), order);
 }
@@ -81,14 +81,14 @@ fn running_gateways_come_before_others_and_stopped_ones_last() {
 #[test]
 fn a_gateway_without_a_port_is_passed_over_while_another_has_one() {
     let mute = Gateway { public_port: None, ..gateway("mute", "there", State::Running) };
-    let world = World::running_in(Some("there")).with(vec![mute, gateway("gw", "there", State::Stopped)]);
+    let world = Scene::running_in(Some("there")).with(vec![mute, gateway("gw", "there", State::Stopped)]);
     assert_eq!(hosts(&answer(&world).unwrap()), ["gw"]);
 }
 
 #[test]
 fn a_zone_whose_gateways_have_no_port_is_an_internal_error() {
     let mute = Gateway { public_port: None, ..gateway("mute", "there", State::Running) };
-    let failure = answer(&World::running_in(Some("there")).with(vec![mute])).unwrap_err();
+    let failure = answer(&Scene::running_in(Some("there")).with(vec![mute])).unwrap_err();
     assert_eq!(failure.kind, FailureKind::BadRoute);
     assert!(failure.to_string().starts_with("built-in default:"), "{failure}");
     assert!(failure.message.contains("public_port") && failure.message.contains("mute"), "{failure}");
@@ -96,7 +96,7 @@ fn a_zone_whose_gateways_have_no_port_is_an_internal_error() {
 
 #[test]
 fn an_executor_without_a_log_port_is_an_internal_error() {
-    let mut world = World::running_in(None);
+    let mut world = Scene::running_in(None);
     world.build = Some(Arc::new(build(Some(Worker { hostname: host("executor1"), log_port: None, zone: None }))));
     let failure = answer(&world).unwrap_err();
     assert_eq!(failure.kind, FailureKind::BadRoute);
@@ -110,7 +110,7 @@ fn gateways_that_are_equally_good_share_the_load() {
     let policy = builtin(here());
     let mut first = std::collections::HashMap::<String, u32>::new();
     for seed in 0..4000 {
-        let world = World::running_in(Some("there")).with(gateways()).seeded(seed);
+        let world = Scene::running_in(Some("there")).with(gateways()).seeded(seed);
         let mut order = hosts(&world.ask(&policy).unwrap());
         *first.entry(order[0].clone()).or_default() += 1;
         order.sort();
@@ -125,8 +125,8 @@ fn gateways_that_are_equally_good_share_the_load() {
 fn the_same_request_gets_the_same_route() {
     let gateways: Vec<_> = ["gw1", "gw2", "gw3"].map(|name| gateway(name, "there", State::Running)).into();
     let turned = gateways.iter().rev().cloned().collect();
-    let one = World::running_in(Some("there")).with(gateways).seeded(7);
-    let other = World::running_in(Some("there")).with(turned).seeded(7);
+    let one = Scene::running_in(Some("there")).with(gateways).seeded(7);
+    let other = Scene::running_in(Some("there")).with(turned).seeded(7);
     assert_eq!(answer(&one), answer(&one));
     assert_eq!(answer(&one), answer(&other));
 }
@@ -136,9 +136,9 @@ fn the_explanation_names_the_line_that_made_the_route() {
     let policy = builtin(here());
     let lines: Vec<&str> = include_str!("../../../scripts/default.lua").lines().collect();
     let cases = [
-        (World::without_build(), "Build not found"),
-        (World::running_in(None), "relay.direct"),
-        (World::running_in(Some("there")).with(vec![gateway("gw", "there", State::Running)]), "relay.via"),
+        (Scene::without_build(), "Build not found"),
+        (Scene::running_in(None), "relay.direct"),
+        (Scene::running_in(Some("there")).with(vec![gateway("gw", "there", State::Running)]), "relay.via"),
     ];
     for (world, call) in cases {
         let explained = policy.explain(&world.request()).unwrap();

@@ -16,8 +16,8 @@ fn ends(body: &str) {
         "if request.build.tenant == 'mad' then while true do {body} end end return relay.direct(request.build.worker)"
     );
     let policy = try_load(&script(&text), limits).unwrap_or_else(|error| panic!("{body}: {error}"));
-    let sane = World::running_in(None);
-    let mad = World::running_in(None).of_tenant("mad");
+    let sane = Scene::running_in(None);
+    let mad = Scene::running_in(None).of_tenant("mad");
     for _ in 0..2 {
         let began = thread_time();
         let failure = mad.ask(&policy).unwrap_err();
@@ -33,7 +33,7 @@ fn thread_time() -> Duration {
 }
 
 fn is_refused(body: &str, words: &str) {
-    let failure = World::running_in(None).ask(&routing(body)).unwrap_err();
+    let failure = Scene::running_in(None).ask(&routing(body)).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Error, "{body}: {failure}");
     assert!(failure.message.contains(words), "{body}: {failure}");
     assert_eq!(failure.line, Some(1), "{body}: {failure}");
@@ -147,9 +147,9 @@ fn nothing_of_the_script_runs_when_its_values_go() {
     let policy = routing(
         "for _ = 1, 1000 do setmetatable({}, { __gc = function() while true do end end }) end return relay.refuse('x')",
     );
-    assert_eq!(hosts(&World::without_build().ask(&policy).unwrap()), ["refused: x"]);
+    assert_eq!(hosts(&Scene::without_build().ask(&policy).unwrap()), ["refused: x"]);
     policy.with_engine(|engine| engine.lua().gc_collect().unwrap());
-    assert_eq!(hosts(&World::without_build().ask(&policy).unwrap()), ["refused: x"]);
+    assert_eq!(hosts(&Scene::without_build().ask(&policy).unwrap()), ["refused: x"]);
 }
 
 #[test]
@@ -217,6 +217,6 @@ fn guarded_functions_do_what_they_did() {
         ("utf8.len('\\xff')", "nil"),
         ("utf8.offset('äb', 2)", "3"),
     ] {
-        assert_eq!(value_of(expression, &World::without_build()), value, "{expression}");
+        assert_eq!(value_of(expression, &Scene::without_build()), value, "{expression}");
     }
 }

@@ -58,8 +58,8 @@ fn recursion_within_the_limit_is_none() {
         routing(&format!("local n = (function() {body} end)() return relay.refuse(tostring(n))"))
     };
     // route, the function in it, and f one time more than it counts.
-    assert_eq!(hosts(&World::without_build().ask(&deep(197)).unwrap()), ["refused: 197"]);
-    let failure = World::without_build().ask(&deep(198)).unwrap_err();
+    assert_eq!(hosts(&Scene::without_build().ask(&deep(197)).unwrap()), ["refused: 197"]);
+    let failure = Scene::without_build().ask(&deep(198)).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Recursion, "{failure}");
 }
 
@@ -68,7 +68,7 @@ fn every_coroutine_may_nest_as_deep() {
     let body = "local function f(n) return if n == 0 then 0 else 1 + f(n - 1) end \
                 local function inside() return f(150) end \
                 return relay.refuse(tostring(coroutine.wrap(function() return coroutine.wrap(inside)() end)()))";
-    assert_eq!(hosts(&World::without_build().ask(&routing(body)).unwrap()), ["refused: 150"]);
+    assert_eq!(hosts(&Scene::without_build().ask(&routing(body)).unwrap()), ["refused: 150"]);
 }
 
 #[test]
