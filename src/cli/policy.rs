@@ -2,6 +2,7 @@
 
 mod diff;
 mod reference;
+mod test;
 
 use std::io::Write;
 
@@ -11,6 +12,7 @@ use crate::cli::Exit;
 use crate::config::Environment;
 pub use diff::Diff;
 pub use reference::{Form, Reference};
+pub use test::Test;
 
 /// The commands for whoever writes a policy. These comments are their help and their manual.
 #[derive(Debug, Subcommand)]
@@ -18,7 +20,8 @@ pub use reference::{Form, Reference};
 Examples:
   fingerpost policy reference
   fingerpost policy reference relay.via
-  fingerpost policy diff ./new.lua")]
+  fingerpost policy diff ./new.lua
+  fingerpost policy test ./policies")]
 pub enum Policy {
     /// Show what another policy would change, on the live registry.
     ///
@@ -33,6 +36,12 @@ pub enum Policy {
     /// them: its types, its arguments, and when it may be used. With --format it writes the whole reference as a page,
     /// or as definitions for an editor.
     Reference(Reference),
+    /// Run the tests of policies.
+    ///
+    /// Runs every file that ends in _test.lua next to the scripts or below. A test makes up a registry, a clock and all
+    /// else that a decision depends on, asks the policy, and says what it expects. Nothing outside is asked or changed.
+    /// What did not hold is shown with its line and both values, and then which lines of the scripts never ran.
+    Test(Test),
 }
 
 /// Does what `asked` says, with answers to `out` and what is wrong to `err`.
@@ -48,5 +57,6 @@ pub fn policy(
     match asked {
         Policy::Diff(asked) => diff::diff(asked, environment, out),
         Policy::Reference(asked) => reference::reference(asked, out, err),
+        Policy::Test(asked) => test::test(asked, environment, out, err),
     }
 }

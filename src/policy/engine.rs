@@ -1,25 +1,21 @@
-//! One Luau machine with one policy in it, on one thread. Started from a program, it decides until a limit stops it;
-//! after that it must not be asked again.
+//! A policy in a machine of its own, on one thread. Started from a program, it decides until a limit stops it; after that
+//! it must not be asked again.
 
-use std::cell::Cell;
 use std::sync::Arc;
-use std::thread::{self, ThreadId};
 
-use bytesize::ByteSize;
-use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, Value};
+use mlua::{Function, IntoLuaMulti, Value};
 
 use super::answer::{Decision, Made};
 use super::call::Call;
-use super::depth::Depth;
 use super::description::Phase;
 use super::facts::{ConnectionFacts, EndedFacts, Fact, RequestFacts};
-use super::failure::{Chunks, Complaint, Spot};
+use super::failure::{Complaint, Spot};
 use super::hooks::{Has, Hooks};
-use super::kept::Kept;
-use super::limits::Stopwatch;
+use super::machine::Machine;
 use super::program::Program;
 use super::relay::RELAY;
-use super::{Ended, FailureKind, Known, Request, answer, description, library};
+use super::testing::probe;
+use super::{Ended, Known, Request, answer};
 use crate::admission::{Admission, Connection};
 use crate::registry::Build;
 use crate::route::Route;
@@ -27,45 +23,17 @@ use crate::route::Route;
 /// A loaded policy on one thread.
 pub(super) struct Engine {
     hooks: Hooks,
-    watch: Arc<Stopwatch>,
-    /// Where it decided last. A thread that ends leaves its engine to another one.
-    thread: Cell<ThreadId>,
-    depth: Arc<Depth>,
-    /// Its names and limits, for messages.
-    chunks: Chunks,
-    memory_limit: usize,
-    lua: Lua,
-}
-
-/// The parts of an engine before a policy is in it.
-struct Empty {
-    watch: Arc<Stopwatch>,
-    depth: Arc<Depth>,
-    lua: Lua,
+    machine: Machine,
 }
 
 impl Engine {
     /// Runs the program's script under the limits of a decision, and takes the policy that it returns.
     pub(super) fn start(program: &Program) -> Result<Self, Complaint> {
-        let empty = Empty::new(program).map_err(|error| Complaint::from_lua(&error, &program.chunks))?;
-        let Empty { watch, depth, lua } = empty;
-        let used = lua.used_memory();
-        if used > program.memory_limit {
-            return Err(Complaint::new(FailureKind::Memory, None, &too_little(used, program.memory_limit)));
-        }
-        let outcome = program.chunk(&lua).into_function().and_then(|chunk| chunk.call::<Value>(()));
-        let outcome = outcome.map_err(|error| judge(&error, &program.chunks, program.memory_limit));
-        let hooks = Hooks::of(&watch.stop(depth.stop(outcome))?)?;
-        let thread = Cell::new(thread::current().id());
-        Ok(Self {
-            hooks,
-            watch,
-            depth,
-            thread,
-            chunks: program.chunks.clone(),
-            memory_limit: program.memory_limit,
-            lua,
-        })
+        let machine = Machine::new(program, &[&RELAY])?;
+        let chunk = program.chunk(machine.lua()).into_function().map_err(|error| machine.complaint(&error))?;
+        probe::watch(machine.lua(), &program.title, &chunk);
+        let hooks = Hooks::of(&machine.load(&chunk)?)?;
+        Ok(Self { hooks, machine })
     }
 
     /// Decides one request; also says at which line that was, if `explaining`.
@@ -107,81 +75,25 @@ impl Engine {
         self.hooks.has()
     }
 
-    /// Calls one hook under the limits.
     fn call(&self, hook: &Function, call: Call, arguments: impl IntoLuaMulti) -> Result<Value, Complaint> {
-        self.set_call(call);
-        self.start_watch();
-        self.depth.start();
-        let outcome = hook.call::<Value>(arguments);
-        self.set_call(Call::default());
-        let outcome = outcome.map_err(|error| judge(&error, &self.chunks, self.memory_limit));
-        self.watch.stop(self.depth.stop(outcome))
+        self.machine.run(call, hook, arguments)
     }
 
     /// What `hook` returned is wrong, wherever in it that was made: its beginning is as good a place as any.
     fn at_beginning(&self, hook: &Function, complaint: Complaint) -> Complaint {
         let info = hook.info();
-        let chunk = info.short_src.and_then(|name| self.chunks.position(&name));
+        let chunk = info.short_src.and_then(|name| self.machine.chunks().position(&name));
         let spot = chunk.zip(info.line_defined).map(|(chunk, line)| Spot { chunk, line });
         Complaint { spot, ..complaint }
     }
 
-    fn start_watch(&self) {
-        let here = thread::current().id();
-        if self.thread.replace(here) != here {
-            self.watch.leave_thread();
-        }
-        self.watch.start();
-    }
-
-    /// Puts `call` where the last one was.
-    fn set_call(&self, call: Call) {
-        if let Some(mut place) = self.lua.app_data_mut::<Call>() {
-            *place = call;
-        }
+    #[cfg(test)]
+    pub(super) fn lua(&self) -> &mlua::Lua {
+        self.machine.lua()
     }
 
     #[cfg(test)]
-    pub(super) fn lua(&self) -> &Lua {
-        &self.lua
+    pub(super) fn watch(&self) -> &Arc<super::limits::Stopwatch> {
+        self.machine.watch()
     }
-
-    #[cfg(test)]
-    pub(super) fn watch(&self) -> &Arc<Stopwatch> {
-        &self.watch
-    }
-}
-
-impl Empty {
-    fn new(program: &Program) -> mlua::Result<Self> {
-        let lua = Lua::new_with(library::parts(), LuaOptions::default())?;
-        lua.set_app_data(program.surroundings.clone());
-        lua.set_app_data(Kept::default());
-        library::furnish(&lua, description::table(&lua, &RELAY)?)?;
-        library::seal(&lua)?;
-        lua.set_app_data(Call::loading());
-        lua.set_app_data(program.chunks.clone());
-        let watch = Stopwatch::new(program.time_limit);
-        lua.set_memory_limit(program.memory_limit)?;
-        let depth = Depth::new(program.recursion_limit);
-        watch.start();
-        watch.watch(&lua, &depth);
-        Ok(Self { watch, depth, lua })
-    }
-}
-
-/// Reads an error of the script, and puts the limit's own words in the place of Lua's.
-fn judge(error: &mlua::Error, chunks: &Chunks, memory_limit: usize) -> Complaint {
-    let complaint = Complaint::from_lua(error, chunks);
-    if complaint.kind != FailureKind::Memory {
-        return complaint;
-    }
-    let limit = ByteSize::b(memory_limit as u64);
-    let text = format!("the policy needed more than {limit} of memory, its memory_limit, and was stopped");
-    Complaint::new(FailureKind::Memory, complaint.spot, &text)
-}
-
-fn too_little(used: usize, limit: usize) -> String {
-    let (used, limit) = (ByteSize::b(used as u64), ByteSize::b(limit as u64));
-    format!("an engine needs {used} before any policy is in it; raise memory_limit above its {limit}")
 }

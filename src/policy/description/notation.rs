@@ -22,6 +22,7 @@ impl Type {
             Self::Map(of) => format!("table<string, {}>", of.luals()),
             Self::Optional(of) => optional(of, of.luals()),
             Self::Either(types) => types.iter().map(|of| of.luals()).collect::<Vec<_>>().join("|"),
+            Self::Function => "function".to_owned(),
             Self::Options(names) => record(names, Self::luals),
             plain => plain.word().replace(" | ", "|"),
         }
@@ -44,6 +45,7 @@ impl Type {
             Self::Boolean => "boolean".to_owned(),
             Self::Number => "number".to_owned(),
             Self::String => "string".to_owned(),
+            Self::Function => "() -> ()".to_owned(),
             Self::Fact(kind) => kind.name.to_owned(),
             Self::Word(words) => words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" | "),
             compound @ (Self::List(_) | Self::Map(_) | Self::Optional(_) | Self::Options(_) | Self::Either(_)) => {
@@ -60,7 +62,7 @@ fn record(names: &[Name], write: fn(Type) -> String) -> String {
 
 fn optional(of: &Type, written: String) -> String {
     match of {
-        Type::Word(_) | Type::Either(_) => format!("({written})?"),
+        Type::Word(_) | Type::Either(_) | Type::Function => format!("({written})?"),
         _ => format!("{written}?"),
     }
 }

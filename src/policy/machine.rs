@@ -1,0 +1,138 @@
+//! One Luau machine on one thread, and the limits of whatever runs in it: a policy, or a test of one. It never decides
+//! what runs, and knows neither hooks nor routes.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::thread::{self, ThreadId};
+
+use bytesize::ByteSize;
+use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, Value};
+
+use super::call::Call;
+use super::depth::Depth;
+use super::description::Namespace;
+use super::failure::{Chunks, Complaint};
+use super::kept::Kept;
+use super::limits::Stopwatch;
+use super::program::Program;
+use super::testing::probe;
+use super::{FailureKind, library};
+
+/// A sandbox with the library in it. After a limit was hit it must not be used again.
+pub(super) struct Machine {
+    watch: Arc<Stopwatch>,
+    depth: Arc<Depth>,
+    /// Where it ran last. A thread that ends leaves its machines to another one.
+    thread: Cell<ThreadId>,
+    /// Its names and limits, for messages.
+    chunks: Chunks,
+    memory_limit: usize,
+    lua: Lua,
+}
+
+impl Machine {
+    /// A machine for `program`, whose scripts may use `own` beside the library.
+    pub(super) fn new(program: &Program, own: &[&'static Namespace]) -> Result<Self, Complaint> {
+        let machine = Self::furnished(program, own).map_err(|error| Complaint::from_lua(&error, &program.chunks))?;
+        let used = machine.lua.used_memory();
+        if used > program.memory_limit {
+            return Err(Complaint::new(FailureKind::Memory, None, &too_little(used, program.memory_limit)));
+        }
+        Ok(machine)
+    }
+
+    /// Runs the whole of `chunk`, for the first time.
+    pub(super) fn load(&self, chunk: &Function) -> Result<Value, Complaint> {
+        self.run(Call::loading(), chunk, ())
+    }
+
+    /// Calls `function` under the limits.
+    pub(super) fn run(
+        &self,
+        call: Call,
+        function: &Function,
+        arguments: impl IntoLuaMulti,
+    ) -> Result<Value, Complaint> {
+        self.set_call(call);
+        self.start_watch();
+        self.depth.start();
+        let outcome = function.call::<Value>(arguments);
+        self.set_call(Call::default());
+        let outcome = outcome.map_err(|error| judge(&error, &self.chunks, self.memory_limit));
+        self.watch.stop(self.depth.stop(outcome))
+    }
+
+    /// Reads an error that came out of the machine.
+    pub(super) fn complaint(&self, error: &mlua::Error) -> Complaint {
+        judge(error, &self.chunks, self.memory_limit)
+    }
+
+    /// What its scripts are called in messages.
+    pub(super) fn chunks(&self) -> &Chunks {
+        &self.chunks
+    }
+
+    pub(super) fn lua(&self) -> &Lua {
+        &self.lua
+    }
+
+    #[cfg(test)]
+    pub(super) fn watch(&self) -> &Arc<Stopwatch> {
+        &self.watch
+    }
+
+    fn furnished(program: &Program, own: &[&'static Namespace]) -> mlua::Result<Self> {
+        let lua = Lua::new_with(library::parts(), LuaOptions::default())?;
+        lua.set_app_data(program.surroundings.clone());
+        lua.set_app_data(Kept::default());
+        lua.set_app_data(Call::loading());
+        lua.set_app_data(program.chunks.clone());
+        probe::prepare(&lua);
+        library::furnish(&lua, own)?;
+        library::seal(&lua)?;
+        let watch = Stopwatch::new(program.time_limit);
+        lua.set_memory_limit(program.memory_limit)?;
+        let depth = Depth::new(program.recursion_limit);
+        watch.start();
+        watch.watch(&lua, &depth);
+        let (chunks, memory_limit) = (program.chunks.clone(), program.memory_limit);
+        Ok(Self { watch, depth, thread: Cell::new(thread::current().id()), chunks, memory_limit, lua })
+    }
+
+    fn start_watch(&self) {
+        let here = thread::current().id();
+        if self.thread.replace(here) != here {
+            self.watch.leave_thread();
+        }
+        self.watch.start();
+    }
+
+    /// Puts `call` where the last one was.
+    fn set_call(&self, call: Call) {
+        if let Some(mut place) = self.lua.app_data_mut::<Call>() {
+            *place = call;
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        probe::collect(&self.lua);
+    }
+}
+
+/// Reads an error of the script, and puts the limit's own words in the place of Lua's.
+fn judge(error: &mlua::Error, chunks: &Chunks, memory_limit: usize) -> Complaint {
+    let complaint = Complaint::from_lua(error, chunks);
+    if complaint.kind != FailureKind::Memory {
+        return complaint;
+    }
+    let limit = ByteSize::b(memory_limit as u64);
+    let text = format!("the policy needed more than {limit} of memory, its memory_limit, and was stopped");
+    Complaint::new(FailureKind::Memory, complaint.spot, &text)
+}
+
+fn too_little(used: usize, limit: usize) -> String {
+    let (used, limit) = (ByteSize::b(used as u64), ByteSize::b(limit as u64));
+    format!("an engine needs {used} before any policy is in it; raise memory_limit above its {limit}")
+}
