@@ -99,7 +99,7 @@ impl<'a> Trial<'a> {
 
     /// Decides every running build for every zone, until `deadline`.
     pub fn run(&self, deadline: Instant) -> Comparison {
-        let running = self.known.snapshot.builds.iter().filter(|build| build.worker.is_some());
+        let running = self.known.snapshot.builds.iter().filter(|build| build.runs_on().is_some());
         let mut builds: Vec<&Arc<Build>> = running.collect();
         builds.sort_by(|a, b| a.uuid.cmp(&b.uuid));
         let zones = self.zones();

@@ -73,6 +73,16 @@ fn a_policy_differs_in_nothing_from_itself() {
 }
 
 #[test]
+fn a_build_that_is_done_is_not_decided() {
+    let mut snapshot = registry(1);
+    let running = snapshot.builds.iter().find(|build| build.worker.is_some()).unwrap();
+    let done = Build { state: Some("completed".to_owned()), ..running.as_ref().clone() };
+    snapshot.builds.insert(Arc::new(done));
+    let found = compare(&default(), &policy("error('no')"), &snapshot);
+    assert_eq!((found.builds, found.count(Kind::Failed)), (1, 2), "{found}");
+}
+
+#[test]
 fn what_changes_is_told_once_for_all_builds_that_it_concerns() {
     let found = compare(&default(), &policy("return relay.direct(request.build.worker)"), &registry(10));
     let zones: Vec<_> = found.changes.iter().map(|change| change.zone.as_ref().unwrap().as_str()).collect();
