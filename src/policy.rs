@@ -81,6 +81,28 @@ pub struct Explained {
     pub file: String,
     /// The line of the call that made the route, counted from 1.
     pub line: Option<usize>,
+    /// How the request came to that script from the one of [`Policy::choice`].
+    pub handed_over: Vec<HandOver>,
+}
+
+/// Where one policy handed a request over to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandOver {
+    /// The script that did: see [`Policy::name`].
+    pub file: String,
+    /// The line that did, counted from 1.
+    pub line: Option<usize>,
+    /// The name of the other policy.
+    pub to: String,
+}
+
+/// The policy that is asked first about a request, and why that one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice<'a> {
+    /// Its script: see [`Policy::name`].
+    pub file: &'a str,
+    /// The rule that says so; `None` for the default.
+    pub rule: Option<&'a settings::Rule>,
 }
 
 struct Scripts {
@@ -156,6 +178,13 @@ impl Policy {
         self.decide(request, true)
     }
 
+    /// Which script is asked first, by the rules alone.
+    pub fn choice(&self, request: &Request<'_>) -> Choice<'_> {
+        let rule = self.0.rule_for(request);
+        let name = rule.map_or(&self.0.default, |rule| &rule.policy);
+        Choice { file: self.0.by_name.get(name).map_or("", Script::title), rule }
+    }
+
     /// The file of the script that decides where no rule says otherwise, or `built-in default`.
     pub fn name(&self) -> &str {
         self.0.by_name.get(&self.0.default).map_or("", Script::title)
@@ -180,7 +209,8 @@ impl Scripts {
     /// Asks the policy that the rules choose, and whomever it hands over to.
     fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Explained, Failure> {
         let mut asked: Vec<&str> = Vec::new();
-        let mut name = self.choose(request);
+        let mut handed_over = Vec::new();
+        let mut name = self.rule_for(request).map_or(&self.default, |rule| &rule.policy);
         loop {
             let Some((name_of, script)) = self.by_name.get_key_value(name) else {
                 return Err(unknown(name, &asked));
@@ -188,27 +218,25 @@ impl Scripts {
             asked.push(name_of);
             let Answer { decision, file, line } = script.ask(request, explaining)?;
             let next = match decision {
-                Decision::Route(route) => return Ok(Explained { route, file, line }),
+                Decision::Route(route) => return Ok(Explained { route, file, line, handed_over }),
                 Decision::HandOver(next) => next,
             };
             if asked.contains(&next.as_str()) || asked.len() >= MAX_ASKED {
                 return Err(circle(&asked, &next, Answer { decision: Decision::HandOver(next.clone()), file, line }));
             }
             // Borrowed from the map and not from the answer, which ends with this round.
-            name = self
-                .by_name
-                .get_key_value(&next)
-                .map(|(name, _)| name.as_str())
-                .ok_or_else(|| unknown(&next, &asked))?;
+            name = self.by_name.get_key_value(&next).map(|(name, _)| name).ok_or_else(|| unknown(&next, &asked))?;
+            if explaining {
+                handed_over.push(HandOver { file, line, to: next });
+            }
         }
     }
 
-    fn choose(&self, request: &Request<'_>) -> &str {
+    fn rule_for(&self, request: &Request<'_>) -> Option<&settings::Rule> {
         let build = request.build;
         let zone = build.and_then(|build| build.worker.as_ref()).and_then(|worker| worker.zone.as_ref());
         let tenant = build.and_then(|build| build.tenant.as_deref());
-        let rule = self.rules.iter().find(|rule| rule.matches(request.listener, zone, tenant));
-        rule.map_or(&self.default, |rule| &rule.policy)
+        self.rules.iter().find(|rule| rule.matches(request.listener, zone, tenant))
     }
 }
 
