@@ -77,9 +77,9 @@ fn the_policy_that_is_asked_first_is_known_with_its_rule() {
     let policy = try_folder(&[("one.lua", &says("one"))], with_default("zuul", rules.clone())).unwrap();
     let scene = Scene::running_in(Some("west"));
     let request = scene.request();
-    let choice = policy.choice(&request);
+    let choice = policy.choice(request.listener, request.build);
     assert!(choice.file.ends_with("one.lua") && choice.rule == Some(&rules[0]), "{choice:?}");
-    assert_eq!(policy.choice(&Scene::without_build().request()), Choice { file: "built-in default", rule: None });
+    assert_eq!(policy.choice(request.listener, None), Choice { file: "built-in default", rule: None });
 }
 
 #[test]
