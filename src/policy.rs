@@ -198,6 +198,11 @@ impl Policy {
         script.with(|engine| engine.broken(build, route, known))
     }
 
+    /// Whether the policy that decides about `build` says what must hold of its routes.
+    pub fn has_invariant(&self, listener: &str, build: &Arc<Build>) -> bool {
+        self.0.script_for(listener, Some(build)).is_some_and(|script| script.has().invariant)
+    }
+
     /// Decides as [`Self::route`] does, and finds out where in the script the route was made, which takes longer.
     pub fn explain(&self, request: &Request<'_>) -> Result<Explained, Failure> {
         self.decide(request, true)
@@ -209,6 +214,11 @@ impl Policy {
         let rule = self.0.rule_for(listener, zone, tenant);
         let name = rule.map_or(&self.0.default, |rule| &rule.policy);
         Choice { file: self.0.by_name.get(name).map_or("", Script::title), rule }
+    }
+
+    /// The listeners that a rule names, whether they are configured or not.
+    pub fn named_listeners(&self) -> impl Iterator<Item = &str> {
+        self.0.rules.iter().flat_map(|rule| &rule.listener).map(String::as_str)
     }
 
     /// The file of the script that decides where no rule says otherwise, or `built-in default`.

@@ -58,7 +58,8 @@ async fn compare(settings: Settings, candidate: &Path) -> Result<Comparison> {
     let candidate = Policy::load(&other, place, live.metrics.policy.clone())?;
     let snapshot = live.registry.snapshot();
     let known = Known { snapshot: &snapshot, world: &Arc::default(), at: Moment::now() };
-    let found = Trial::new(&live.generation, &candidate, known).run(Instant::now() + PATIENCE);
+    let listeners = &live.generation.settings.listeners;
+    let found = Trial::new(&live.generation, &candidate, listeners, known).run(Instant::now() + PATIENCE);
     live.close().await;
     Ok(found)
 }

@@ -37,10 +37,10 @@ pub struct Policy {
 /// What a changed policy must get right on the live registry before it takes over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DryRun {
-    /// It fails at no running build, and leaves none without a way.
+    /// It fails at no running build, keeps its own invariant there, and leaves none without a way.
     #[default]
     Strict,
-    /// It fails at no running build.
+    /// It fails at no running build, and keeps its own invariant there.
     Errors,
     /// Nothing: it is not tried.
     Off,
