@@ -21,7 +21,7 @@ pub use self::live::Live;
 use crate::config::settings::Settings;
 use crate::generation::Generation;
 use crate::metrics;
-use crate::policy::{Known, LoadError, Moment, Place, Policy, Request, World};
+use crate::policy::{Known, LoadError, Moment, Place, Policy, Request};
 
 /// A decision with everything it rests on, and perhaps another one beside it. Its text is the explanation.
 #[derive(Debug)]
@@ -55,10 +55,10 @@ impl Explanation {
         explanation
     }
 
-    /// Whether the viewer gets what it came for, or what the policy has for it instead; by either decision, and the
-    /// same by both.
+    /// Whether the viewer gets what it came for, or what the policy has for it instead, as the policy itself wants it; by
+    /// either decision, and the same by both.
     pub fn is_good(&self) -> bool {
-        self.decision.answers() && self.other.as_ref().is_none_or(|other| other.differences.is_empty())
+        self.decision.is_good() && self.other.as_ref().is_none_or(|other| other.differences.is_empty())
     }
 }
 
@@ -71,15 +71,15 @@ async fn explain(live: &Live, inquiry: Inquiry) -> Result<Explanation> {
     };
     let zone = generation.settings.zone.clone();
     let findings = Findings { query, build, snapshot: registry.snapshot(), zone };
-    let (world, now) = (Arc::new(World::default()), Moment::now());
-    let known = Known { snapshot: &findings.snapshot, world: &world, at: now };
-    let nothing = Supposition::default();
-    let asked = |supposed| request(&findings, supposed, known, generation);
-    let decision = Decision::of(&generation.policy, &asked(&nothing));
+    // A table each: what one decision writes there is no business of the other's.
+    let (worlds, at) = ([Arc::default(), Arc::default()], Moment::now());
+    let [known, otherwise] = worlds.each_ref().map(|world| Known { snapshot: &findings.snapshot, world, at });
+    let decision = Decision::of(&generation.policy, &request(&findings, &Supposition::default(), known, generation));
     let other = match supposed.is_nothing() {
         true => None,
         false => {
-            let other = Decision::of(&policy(&supposed, generation)?, &asked(&supposed));
+            let other =
+                Decision::of(&policy(&supposed, generation)?, &request(&findings, &supposed, otherwise, generation));
             let differences = difference::between(&decision, &other);
             Some(Other { supposed, decision: other, differences })
         }

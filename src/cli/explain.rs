@@ -20,7 +20,7 @@ use crate::tls::{Identity, LoadError};
 #[command(after_help = "\
 Exit status:
   0  the viewer gets a log, or a reply of the policy's; and with options of the section Suppose, the same as without
-  1  it is refused, the policy fails, or something differs; or the registry cannot be read
+  1  it is refused, the policy fails or breaks its invariant, or something differs; or the registry cannot be read
   2  bad arguments or configuration
 
 Examples:

@@ -1,11 +1,12 @@
-//! One decision with who made it. It asks as a session does: first whether the viewer may ask at all, then the way.
+//! One decision with who made it. It asks as a session does: first whether the viewer may ask at all, then the way. And
+//! it holds the way against the policy's invariant, as a trial does.
 
 use std::fmt;
 
 use super::shown::{Shown, ShownTags};
 use crate::admission::{Admission, Connection};
 use crate::policy::{Explained, Failure, Policy, Request};
-use crate::route::{Tags, Way};
+use crate::route::{Route, Tags, Way};
 
 /// What was decided, and who was asked first.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(super) struct Decision {
     /// The rule that says so, if one does.
     rule: Option<String>,
     pub(super) answer: Answer,
+    /// Of a running build's route, if the policy has one.
+    pub(super) invariant: Option<Invariant>,
 }
 
 /// What became of the request.
@@ -25,6 +28,17 @@ pub(super) enum Answer {
     /// A route was made.
     Routed(Explained),
     /// The policy failed, and the viewer gets Zuul's words for that.
+    Failed(Failure),
+}
+
+/// What the policy itself says of its route.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Invariant {
+    /// It is as it must be.
+    Holds,
+    /// It is not, in the policy's words.
+    Broken(String),
+    /// The policy could not say.
     Failed(Failure),
 }
 
@@ -42,12 +56,18 @@ impl Decision {
         // Whose build it wants is not known of a viewer that is turned away.
         let build = request.build.filter(|_| !matches!(answer, Answer::TurnedAway(..)));
         let choice = policy.choice(request.listener, build);
-        Self { file: choice.file.to_owned(), rule: choice.rule.map(ToString::to_string), answer }
+        let invariant = match &answer {
+            Answer::Routed(explained) => held(policy, request, &explained.route),
+            Answer::TurnedAway(..) | Answer::Failed(_) => None,
+        };
+        Self { file: choice.file.to_owned(), rule: choice.rule.map(ToString::to_string), answer, invariant }
     }
 
-    /// Whether the viewer gets a log, or what the policy has for it instead.
-    pub(super) fn answers(&self) -> bool {
-        matches!(&self.answer, Answer::Routed(explained) if !matches!(explained.route.way, Way::Refuse(_)))
+    /// Whether the viewer gets a log, or what the policy has for it instead, and that is as the policy itself wants it.
+    pub(super) fn is_good(&self) -> bool {
+        let answered = |explained: &Explained| !matches!(explained.route.way, Way::Refuse(_));
+        let held = matches!(self.invariant, None | Some(Invariant::Holds));
+        matches!(&self.answer, Answer::Routed(explained) if answered(explained)) && held
     }
 
     /// File and line that decided.
@@ -81,6 +101,18 @@ fn answer(policy: &Policy, request: &Request<'_>, admission: Admission) -> Resul
     }
 }
 
+fn held(policy: &Policy, request: &Request<'_>, route: &Route) -> Option<Invariant> {
+    let build = request.build.filter(|build| build.runs_on().is_some())?;
+    if !policy.has_invariant(request.listener, build) {
+        return None;
+    }
+    Some(match policy.broken_invariant(request.listener, build, route, &request.known) {
+        Ok(None) => Invariant::Holds,
+        Ok(Some(text)) => Invariant::Broken(text),
+        Err(failure) => Invariant::Failed(failure),
+    })
+}
+
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = self.rule.as_ref().map(|rule| format!(", by {rule}")).unwrap_or_default();
@@ -101,6 +133,12 @@ impl fmt::Display for Decision {
         if explained.line.is_some() || explained.file != self.file {
             writeln!(f, "decided {}", self.place(&explained.file, explained.line))?;
         }
-        write!(f, "{}", Shown(&explained.route))
+        write!(f, "{}", Shown(&explained.route))?;
+        match &self.invariant {
+            None => Ok(()),
+            Some(Invariant::Holds) => writeln!(f, "checked  the invariant holds"),
+            Some(Invariant::Broken(text)) => writeln!(f, "broken   the invariant: {text}"),
+            Some(Invariant::Failed(failure)) => writeln!(f, "failed   the invariant: {failure}"),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::decision::{Answer, Decision};
+use super::decision::{Answer, Decision, Invariant};
 use crate::route::{Limit, Reply, Tags, Target, Way};
 
 /// Most lines of two replies that are told apart.
@@ -12,6 +12,7 @@ const MAX_LINES: usize = 20;
 /// decided is told only where something else differs: other scripts always do.
 pub(super) fn between(now: &Decision, then: &Decision) -> Vec<String> {
     let mut differences = of_answers(&now.answer, &then.answer);
+    differences.extend(of_invariants(now.invariant.as_ref(), then.invariant.as_ref()));
     if !differences.is_empty() && now.spot() != then.spot() {
         differences.push(format!("decided by {} instead of {}", then.spot(), now.spot()));
     }
@@ -37,6 +38,17 @@ fn of_ways(now: &Way, then: &Way) -> Vec<String> {
 
 fn of_outcomes(now: &str, then: &str) -> Vec<String> {
     if now == then { Vec::new() } else { vec![format!("the viewer gets {then} instead of {now}")] }
+}
+
+/// An invariant that holds is as good as none.
+fn of_invariants(now: Option<&Invariant>, then: Option<&Invariant>) -> Option<String> {
+    let [now, then] = [now, then].map(|invariant| invariant.filter(|invariant| **invariant != Invariant::Holds));
+    match then {
+        _ if now == then => None,
+        None | Some(Invariant::Holds) => Some("without breaking an invariant".to_owned()),
+        Some(Invariant::Broken(text)) => Some(format!("the invariant is broken: {text}")),
+        Some(Invariant::Failed(failure)) => Some(format!("the invariant fails: {failure}")),
+    }
 }
 
 /// What the viewer gets, in few words.
@@ -212,6 +224,16 @@ mod tests {
         assert_eq!(of_ways(&refusal, &reply("west")), ["the viewer gets a reply of 4 bytes instead of \"closed\""]);
         let other = Way::Refuse("open".to_owned());
         assert_eq!(of_ways(&refusal, &other), ["the viewer gets \"open\" instead of \"closed\""]);
+    }
+
+    #[test]
+    fn an_invariant_that_holds_is_as_good_as_none() {
+        let broken = Invariant::Broken("no way back".to_owned());
+        assert_eq!(of_invariants(None, Some(&Invariant::Holds)), None);
+        assert_eq!(of_invariants(Some(&broken), Some(&broken)), None);
+        let text = of_invariants(Some(&Invariant::Holds), Some(&broken));
+        assert_eq!(text.as_deref(), Some("the invariant is broken: no way back"));
+        assert_eq!(of_invariants(Some(&broken), None).as_deref(), Some("without breaking an invariant"));
     }
 
     #[test]

@@ -182,11 +182,7 @@ async fn a_viewer_that_is_turned_away_never_asks() {
     let site = site("policy: {file: mine.lua}\n");
     let accept =
         "if connection.peer == '192.0.2.7' then return relay.refuse('go away', {tags = {why = 'address'}}) end";
-    let script = policy("return relay.direct(request.build.worker)");
-    site.write(
-        "mine.lua",
-        &script.replace("return policy", &format!("function policy.accept(connection) {accept} end return policy")),
-    );
+    site.write("mine.lua", &with_hook(&format!("function policy.accept(connection) {accept} end")));
     let (code, out, err) = explain_with(&site, &[&BUILD, &"--viewer", &"192.0.2.7"]).await;
     assert_eq!((code, err.as_str()), (1, ""));
     let mine = site.path("mine.lua").display().to_string();
@@ -203,6 +199,34 @@ differs  the viewer gets \"go away\" before it could ask instead of a log
 "
     );
     assert!(out.ends_with(&expected), "{out}");
+}
+
+#[tokio::test]
+async fn what_one_asker_leaves_behind_is_nothing_to_the_other() {
+    let site = site("policy: {file: mine.lua}\n");
+    let accept = "if relay.shared.add('asked', 1) > 1 then return relay.refuse('once is enough') end";
+    site.write("mine.lua", &with_hook(&format!("function policy.accept(connection) {accept} end")));
+    let (code, out, err) = explain_with(&site, &[&BUILD, &"--viewer", &"192.0.2.7"]).await;
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+}
+
+#[tokio::test]
+async fn an_invariant_is_held_against_the_route() {
+    let site = site("policy: {file: mine.lua}\n");
+    site.write("mine.lua", &with_hook("function policy.invariant(build, route) return true end"));
+    let (code, out, err) = explain(&site, BUILD).await;
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.ends_with("route    1. direct executor.example:7900\nchecked  the invariant holds\n"), "{out}");
+    site.write(
+        "new.lua",
+        &with_hook("function policy.invariant(build, route) return 'no ' .. route.targets[1].kind end"),
+    );
+    let (code, out, _) = explain_with(&site, &[&BUILD, &"--policy", &site.path("new.lua")]).await;
+    assert_eq!(code, 1);
+    assert!(
+        out.contains("\nbroken   the invariant: no direct\n\ndiffers  the invariant is broken: no direct\n"),
+        "{out}"
+    );
 }
 
 #[tokio::test]
@@ -254,6 +278,11 @@ refused  the viewer gets \"closed\"
 
 fn policy(body: &str) -> String {
     format!("local policy = {{ api = 1 }}\nfunction policy.route(request) {body}\nend\nreturn policy\n")
+}
+
+/// A policy that goes straight to every executor, with one function more.
+fn with_hook(function: &str) -> String {
+    policy(&format!("return relay.direct(request.build.worker)\nend {function}\ndo"))
 }
 
 fn site(more: &str) -> Site {
