@@ -13,6 +13,16 @@ pub(super) const TAGS: Name = name(
     "Up to 8 words with a value each, for the stream's record and for metrics.",
 );
 
+/// A number as Lua has it, whole or not.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => Some(*number),
+        // As mlua gives whole numbers.
+        Value::Integer(number) => Some(*number as f64),
+        _ => None,
+    }
+}
+
 /// The time limit called `name`, if it is given.
 pub(super) fn limit(options: &Table, name: &str) -> Result<Option<Limit>, String> {
     let Ok(Some(seconds)) = options.raw_get::<Option<f64>>(name) else { return Ok(None) };

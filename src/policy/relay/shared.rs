@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mlua::{Lua, Value};
 
+use super::options::number;
 use crate::policy::FailureKind;
 use crate::policy::call::{self, Held};
 use crate::policy::description::{Arguments, Function, Namespace, Parameter, Phases, Type, parameter};
@@ -99,7 +100,7 @@ pub(super) const SHARED: Namespace = Namespace {
             call: |lua, arguments| {
                 let ttl = ttl(lua, "relay.shared.add", arguments.at(2))?;
                 written(lua, "relay.shared.add", |held| {
-                    let delta = arguments.at(1).as_f64().unwrap_or_default();
+                    let delta = number(arguments.at(1)).unwrap_or_default();
                     held.world.shared.add(&key(arguments), delta, ttl, held.at.tick).map(Value::Number)
                 })
             },
@@ -140,12 +141,12 @@ fn kept(value: &Value) -> shared::Value {
     match value {
         Value::String(text) => shared::Value::Text(text.as_bytes().to_vec().into()),
         Value::Boolean(value) => shared::Value::Boolean(*value),
-        number => shared::Value::Number(number.as_f64().unwrap_or_default()),
+        value => shared::Value::Number(number(value).unwrap_or_default()),
     }
 }
 
 fn ttl(lua: &Lua, name: &str, value: &Value) -> mlua::Result<Option<Duration>> {
-    let Some(seconds) = value.as_f64() else { return Ok(None) };
+    let Some(seconds) = number(value) else { return Ok(None) };
     match Limit::seconds(seconds) {
         Ok(limit) => Ok(Some(limit.get())),
         Err(bad) => Err(Complaint::raised(lua, FailureKind::Error, &format!("{name}: ttl: {bad}"))),
