@@ -12,7 +12,7 @@ use crate::config::problem::Problem;
 use crate::config::settings::{ClientCertificates, ClientTls, KeyPairFiles, Registry, ServerTls, Settings, Trust};
 use crate::config::{Draft, Environment, Loaded};
 use crate::metrics::Metrics;
-use crate::policy::{Place, Policy};
+use crate::policy::{self, Place, Policy, testing};
 use crate::process;
 use crate::registry;
 use crate::tls::{Client, LoadError, LoadWarning, Server};
@@ -45,6 +45,8 @@ pub struct Findings {
     pub problems: Vec<Problem>,
     /// What does not, and should be looked at.
     pub warnings: Vec<Problem>,
+    /// Cases of the policy's tests that passed.
+    pub tests_passed: usize,
 }
 
 /// Checks, with problems and warnings to `err` and a summary of what is fine to `out`. Blocks on the file system.
@@ -67,7 +69,7 @@ pub fn check(
     let of_file = loaded.as_ref().map(|loaded| loaded.warnings.as_slice()).unwrap_or_default();
     let exit = tell(err, &problems, &[of_file, &found.warnings].concat())?;
     if let (Exit::Done, Some(loaded)) = (exit, &loaded) {
-        summary::write(out, loaded).context("cannot write the summary")?;
+        summary::write(out, loaded, found.tests_passed).context("cannot write the summary")?;
     }
     Ok(exit)
 }
@@ -86,7 +88,7 @@ pub fn examine(loaded: &Loaded) -> Findings {
         let area = Area { loaded, setting: setting.to_owned(), files: client_files(tls) };
         findings.note(&area, Client::load(tls).map(|client| client.warnings().to_vec()));
     }
-    findings.problems.extend(policy(loaded));
+    findings.try_policy(loaded);
     findings.problems.extend(registry(loaded));
     findings.problems.extend(user(loaded));
     findings
@@ -109,6 +111,20 @@ impl Area<'_> {
 }
 
 impl Findings {
+    /// Loads the policy and, if it can be, runs the tests beside it.
+    fn try_policy(&mut self, loaded: &Loaded) {
+        match unloadable(loaded) {
+            Some(problem) => self.problems.push(problem),
+            None if loaded.settings.policy.tests => {
+                let outcome = testing::run(&loaded.settings.policy, "", &mut |_| ());
+                let Ok(outcome) = outcome else { return };
+                self.problems.extend(outcome.failures().map(|flaw| scripts_problem(loaded, &flaw.error)));
+                self.tests_passed = outcome.counts().0;
+            }
+            None => {}
+        }
+    }
+
     fn note(&mut self, area: &Area<'_>, outcome: Result<Vec<LoadWarning>, Vec<LoadError>>) {
         match outcome {
             Ok(found) => {
@@ -165,12 +181,17 @@ fn trust_files<'a>(prefix: &str, trust: &'a Trust) -> impl Iterator<Item = (Stri
     iter::once((format!("{prefix}ca"), trust.ca.as_path())).chain(crl)
 }
 
-fn policy(loaded: &Loaded) -> Option<Problem> {
+fn unloadable(loaded: &Loaded) -> Option<Problem> {
     let settings = &loaded.settings;
     let place = Place { zone: settings.zone.clone(), hostname: settings.hostname.clone() };
     let error = Policy::load(&settings.policy, place, Metrics::new().policy.clone()).err()?;
-    let setting = if settings.policy.file.is_some() { "policy.file" } else { "policy.folder" };
-    Some(loaded.sources.problem(setting, error.to_string()))
+    Some(scripts_problem(loaded, &error))
+}
+
+/// A problem of the scripts, at the setting that names them.
+fn scripts_problem(loaded: &Loaded, error: &policy::LoadError) -> Problem {
+    let setting = if loaded.settings.policy.file.is_some() { "policy.file" } else { "policy.folder" };
+    loaded.sources.problem(setting, error.to_string())
 }
 
 /// That the registry's file could be used as it is now.

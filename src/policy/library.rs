@@ -144,10 +144,10 @@ fn keep(table: &Table, wanted: impl Fn(&str) -> bool) -> mlua::Result<()> {
     names.into_iter().filter(|name| !wanted(name)).try_for_each(|name| table.raw_set(name, Value::Nil))
 }
 
-fn unknown_global(lua: &Lua, (_, name): (Value, String)) -> mlua::Result<Value> {
-    let libraries = LIBRARIES.map(|(library, _)| library).into_iter().chain(NAMESPACES.map(|library| library.name));
-    let known = GLOBALS.into_iter().chain(libraries).chain(["print", "relay", "require"]);
-    let text = format!("there is no global \"{name}\"{}", spelling::hint(&name, known));
+fn unknown_global(lua: &Lua, (globals, name): (Table, String)) -> mlua::Result<Value> {
+    let known: Vec<String> = globals.pairs::<String, Value>().flatten().map(|(name, _)| name).collect();
+    let hint = spelling::hint(&name, known.iter().map(String::as_str));
+    let text = format!("there is no global \"{name}\"{hint}");
     Err(Complaint::raised(lua, FailureKind::Error, &text))
 }
 

@@ -14,6 +14,7 @@ use mlua::Value;
 use super::description::{Constant, Namespace, Type, name};
 use super::facts;
 use super::program::Surroundings;
+pub(super) use options::number;
 
 /// What this relay knows, and the makers of routes.
 pub(super) const RELAY: Namespace = Namespace {

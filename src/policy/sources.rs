@@ -175,16 +175,25 @@ impl Reading {
             self.sources.tests.insert(module_name(&entry.name), entry.path.clone());
         } else if name.contains('/') {
             let source = self.source(&name, &entry.path, "the module")?;
-            self.sources.modules.insert(name, Ok(source));
+            let replaced = self.sources.modules.insert(name.clone(), Ok(source));
+            self.untest(&name, replaced.is_some());
         } else if settings::Policy::is_name(&name) {
             let source = self.source(&name, &entry.path, "the policy")?;
-            self.sources.policies.insert(name, source);
+            let replaced = self.sources.policies.insert(name.clone(), source);
+            self.untest(&name, replaced.is_some());
         } else {
             let text =
                 "a policy's name has letters, digits, _ and - only; rename the file, or move a module to a subfolder";
             return Err(failed(&entry.path, text.to_owned()));
         }
         Ok(())
+    }
+
+    /// A script that takes the place of another is not what the other's test is about. Its own test comes after it.
+    fn untest(&mut self, name: &str, replaced: bool) {
+        if replaced {
+            self.sources.tests.remove(&format!("{name}_test"));
+        }
     }
 
     fn source(&mut self, name: &str, path: &Path, what: &str) -> Result<Source, LoadError> {

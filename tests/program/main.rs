@@ -21,6 +21,7 @@ mod explain;
 mod hooks;
 mod logging;
 mod metrics;
+mod policy_tests;
 mod records;
 mod reload;
 mod root;

@@ -1,5 +1,6 @@
 //! `fingerpost policy test`: the tests of policies, run.
 
+use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -31,6 +32,14 @@ pub struct Test {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub filter: String,
 
+    /// Write what came of it to this file too, as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+
+    /// Fail if less than so many percent of the lines of all scripts ran.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub fail_under: Option<f64>,
+
     /// Where the configuration is.
     #[command(flatten)]
     pub source: Source,
@@ -56,11 +65,32 @@ pub(super) fn test(asked: &Test, environment: &Environment, out: &mut dyn Write,
         }
     };
     broken.and_then(|()| write!(out, "{outcome}")).context("cannot write what came of the tests")?;
-    if outcome.files.is_empty() {
-        writeln!(err, "there was no case to run: tests are files that end in _test.lua, next to the scripts")
-            .context("cannot write what is wrong")?;
+    if let Some(file) = &asked.junit {
+        fs::write(file, outcome.junit()).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    Ok(ended(&outcome))
+    match objection(asked, &outcome) {
+        None => Ok(Exit::Done),
+        Some(words) => {
+            writeln!(err, "{words}").context("cannot write what is wrong")?;
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+/// Why this is not good enough; `None` if it is.
+fn objection(asked: &Test, outcome: &Outcome) -> Option<String> {
+    let (passed, failed) = outcome.counts();
+    let covered = outcome.coverage().percent();
+    match asked.fail_under {
+        _ if passed + failed == 0 => Some(
+            "there was no case to run; tests are files whose names end in _test.lua, next to the scripts".to_owned(),
+        ),
+        _ if failed > 0 => Some(format!("{failed} of {} cases failed", passed + failed)),
+        Some(least) if covered < least => {
+            Some(format!("{covered:.1}% of the lines ran, which is less than the {least}% of --fail-under"))
+        }
+        _ => None,
+    }
 }
 
 /// The scripts to test: those of a folder alone, or those of the configuration.
@@ -71,7 +101,7 @@ fn scripts(asked: &Test, environment: &Environment) -> Result<settings::Policy> 
     }
 }
 
-fn ended(outcome: &Outcome) -> Exit {
-    let (passed, failed) = outcome.counts();
-    if passed > 0 && failed == 0 { Exit::Done } else { Exit::Failed }
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "it must be a number from 0 to 100".to_owned())
 }

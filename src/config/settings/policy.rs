@@ -32,6 +32,8 @@ pub struct Policy {
     pub shared_limit: usize,
     /// What a changed policy must get right on the live registry before it takes over.
     pub dry_run: DryRun,
+    /// Whether a check of the configuration runs the tests beside the scripts.
+    pub tests: bool,
 }
 
 /// What a changed policy must get right on the live registry before it takes over.
@@ -121,6 +123,7 @@ impl Default for Policy {
             recursion_limit: 200,
             shared_limit: 4 << 20,
             dry_run: DryRun::default(),
+            tests: true,
         }
     }
 }

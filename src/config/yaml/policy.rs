@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use crate::config::section::{Report, Section};
 use crate::config::settings::{DryRun, Listener, Param, Params, Policy, Rule};
-use crate::config::value::{duration, one_of, policy_name, size, some, text, unknown, whole, zone};
+use crate::config::value::{boolean, duration, one_of, policy_name, size, some, text, unknown, whole, zone};
 use crate::config::yaml::{Overlay, Surroundings, WAIT, params};
 
 /// Fewer calls within calls leave no room for a script; Luau has a bound of its own (`LUAI_MAXCALLS`, 20000).
@@ -38,6 +38,7 @@ pub(super) fn policy(root: &mut Section<'_>, listeners: &[Listener], around: Sur
         recursion_limit: section.value("recursion_limit", whole(DEPTH)).unwrap_or(default.recursion_limit),
         shared_limit: section.value("shared_limit", size).unwrap_or(default.shared_limit),
         dry_run: section.value("dry_run", one_of(&DRY_RUNS)).unwrap_or(default.dry_run),
+        tests: section.value("tests", boolean).unwrap_or(default.tests),
         ..default
     };
     if policy.file.is_some() && policy.folder.is_some() {

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use bytesize::ByteSize;
 use mlua::{Function, Lua};
 
 use super::report::{Case, Flaw};
@@ -63,12 +64,12 @@ impl Bench {
     }
 
     /// Runs the cases that are `wanted` by name, in order.
-    pub(super) fn run(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<Case> {
+    pub(super) fn run(&self, wanted: impl Fn(&str) -> bool) -> Vec<Case> {
         let cases = desk(self.machine.lua(), |desk| desk.cases.clone()).unwrap_or_default();
         cases.into_iter().filter(|case| wanted(&case.name)).map(|case| self.run_one(case)).collect()
     }
 
-    fn run_one(&mut self, case: Written) -> Case {
+    fn run_one(&self, case: Written) -> Case {
         let began = Instant::now();
         let lua = self.machine.lua();
         desk(lua, Desk::clear);
@@ -83,7 +84,7 @@ impl Bench {
         let lua = self.machine.lua();
         let (unmet, raised) = desk(lua, |desk| (desk.unmet.take(), desk.raised.take())).unwrap_or_default();
         let (complaint, details) = match (outcome, unmet) {
-            (Err(complaint), _) if complaint.kind.is_limit() => (in_words(complaint), Vec::new()),
+            (Err(complaint), _) if complaint.kind.is_limit() => (in_words(&self.program, complaint), Vec::new()),
             (_, Some(Unmet { spot, message, details })) => {
                 (Complaint::new(FailureKind::Error, spot, &message), details)
             }
@@ -161,19 +162,18 @@ fn start(program: &Program, subject: Subject) -> Result<Machine, Complaint> {
     let scene = Scene::new(subject.params().clone());
     machine.lua().set_app_data(Desk { subject, scene, cases: Vec::new(), unmet: None, raised: None });
     let chunk = program.chunk(machine.lua()).into_function().map_err(|error| machine.complaint(&error))?;
-    machine.load(&chunk).map_err(in_words)?;
+    machine.load(&chunk).map_err(|complaint| in_words(program, complaint))?;
     Ok(machine)
 }
 
 /// A limit in the words of a test, which is no policy.
-fn in_words(complaint: Complaint) -> Complaint {
+fn in_words(program: &Program, complaint: Complaint) -> Complaint {
     let text = match complaint.kind {
-        FailureKind::Time => format!("it ran for {} and was stopped", humantime::format_duration(super::TIME_LIMIT)),
-        FailureKind::Memory => format!(
-            "it needed more than {} of memory and was stopped",
-            bytesize::ByteSize::b(super::MEMORY_LIMIT as u64)
-        ),
-        FailureKind::Recursion => format!("its calls went more than {} deep and were stopped", super::RECURSION_LIMIT),
+        FailureKind::Time => format!("it ran for {} and was stopped", humantime::format_duration(program.time_limit)),
+        FailureKind::Memory => {
+            format!("it needed more than {} of memory and was stopped", ByteSize::b(program.memory_limit as u64))
+        }
+        FailureKind::Recursion => format!("its calls went more than {} deep and were stopped", program.recursion_limit),
         FailureKind::Error | FailureKind::BadRoute => return complaint,
     };
     Complaint { text, ..complaint }

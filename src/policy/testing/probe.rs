@@ -52,12 +52,10 @@ impl Probe {
         let mut seen = self.lock();
         let lines = seen.lines.entry(title.to_owned()).or_default();
         chunk.coverage(|function| {
-            for (line, hits) in function.hits.iter().enumerate() {
-                // Negative where no code is.
-                if let Ok(hits) = u64::try_from(*hits) {
-                    *lines.entry(line).or_default() += hits;
-                }
-            }
+            // Negative where no code is.
+            let hits =
+                function.hits.iter().enumerate().filter_map(|(line, hits)| Some((line, u64::try_from(*hits).ok()?)));
+            hits.for_each(|(line, hits)| *lines.entry(line).or_default() += hits);
         });
     }
 

@@ -1,6 +1,7 @@
 //! What came of tests, as values; shown to people and to CI by the files below. It judges nothing.
 
 mod coverage;
+mod junit;
 mod text;
 
 use std::time::Duration;
@@ -14,7 +15,7 @@ pub use coverage::{Coverage, Covered};
 pub struct Outcome {
     /// In the order of their names; those without a case that was wanted are not here.
     pub files: Vec<File>,
-    pub(super) lines: Lines,
+    lines: Lines,
 }
 
 /// What came of one file.
@@ -49,11 +50,25 @@ pub struct Flaw {
 }
 
 impl Outcome {
+    pub(super) fn new(files: Vec<File>, lines: Lines) -> Self {
+        Self { files, lines }
+    }
+
     /// How many cases passed, and how many failed.
     pub fn counts(&self) -> (usize, usize) {
         let cases = || self.files.iter().flat_map(|file| &file.cases);
         let failed = cases().filter(|case| case.flaw.is_some()).count();
         (cases().count() - failed, failed)
+    }
+
+    /// What was wrong with the cases that failed, in order.
+    pub fn failures(&self) -> impl Iterator<Item = &Flaw> {
+        self.files.iter().flat_map(|file| &file.cases).filter_map(|case| case.flaw.as_ref())
+    }
+
+    /// All of it but the coverage as JUnit XML.
+    pub fn junit(&self) -> String {
+        junit::document(self)
     }
 
     /// Which lines of the scripts under test ran.

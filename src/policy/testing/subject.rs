@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::bench::Wrong;
 use super::{Probe, Sources};
 use crate::config::settings::{self, Params};
 use crate::metrics::Metrics;
@@ -68,14 +69,14 @@ impl Subject {
     ///
     /// # Errors
     /// Why there is none. A neighbour that cannot be loaded is none: only who is handed over to it misses it.
-    pub(super) fn policy(&mut self, place: &Place, params: &Params) -> Result<Policy, LoadError> {
+    pub(super) fn policy(&mut self, place: &Place, params: &Params) -> Result<Policy, Wrong> {
         let metrics = Metrics::new().policy.clone();
         if let Some((_, policy)) = self.loaded.iter().find(|(known, _)| known == params) {
             return Ok(policy.placed(place, &metrics));
         }
-        let source = self.source(&self.name).map_err(|message| self.missing(message))?;
+        let source = self.source(&self.name)?;
         let surroundings = self.surroundings(place.clone(), params.clone().into());
-        let script = Script::load(source.clone(), &surroundings, &self.limits)?;
+        let script = Script::load(source.clone(), &surroundings, &self.limits).map_err(unloaded)?;
         let others = self.sources.policies.iter().filter(|(name, _)| **name != self.name);
         let others = others.filter_map(|(name, source)| {
             Some((name.clone(), Script::load(source.clone(), &surroundings, &self.limits).ok()?))
@@ -110,8 +111,10 @@ impl Subject {
             format!("there is no policy \"{name}\" to test{hint}")
         })
     }
+}
 
-    fn missing(&self, message: String) -> LoadError {
-        LoadError { file: self.name.clone(), line: None, message, excerpt: None }
-    }
+fn unloaded(LoadError { file, line, message, excerpt }: LoadError) -> Wrong {
+    let place = line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"));
+    let shown = excerpt.map(|text| format!("{place}:  {text}"));
+    Wrong { words: format!("{place}: {message}"), details: shown.into_iter().collect() }
 }

@@ -6,7 +6,7 @@ use super::plain::Plain;
 use super::values::{both, expectation};
 use crate::policy::answer::{Decision, Made};
 use crate::policy::description::{Function, Parameter, Type, parameter};
-use crate::policy::facts::{Allowed, Described as _, Fact, quote};
+use crate::policy::facts::{Allowed, Described as _, Fact};
 use crate::policy::testing::bench::unmet;
 use crate::route::{Route, Way};
 
@@ -52,7 +52,7 @@ pub(super) const REFUSED: Function =
         match made(given.at(0)) {
             Some(Way::Refuse(text)) => same(lua, &text, given.at(1)),
             Some(other) => Err(unmet(lua, "it is no refusal", vec![said(Some(&other))])),
-            None => Err(unmet(lua, "it is no refusal", vec![format!("got       {}", quote(given.at(0)))])),
+            None => Err(unmet(lua, "it is no refusal", vec![format!("got       {}", Plain::of(given.at(0)))])),
         }
     });
 

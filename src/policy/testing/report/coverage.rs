@@ -21,7 +21,7 @@ pub struct Covered {
 }
 
 impl Coverage {
-    pub(super) fn of(lines: &Lines) -> Self {
+    pub(in crate::policy::testing) fn of(lines: &Lines) -> Self {
         let files = lines.iter().map(|(title, lines)| Covered {
             title: title.clone(),
             lines: lines.len(),

@@ -10,7 +10,7 @@ impl fmt::Display for File {
         writeln!(f, "{}", self.title)?;
         for Case { name, flaw, printed, .. } in &self.cases {
             writeln!(f, "  {:6}  {name}", if flaw.is_some() { "FAILED" } else { "ok" })?;
-            printed.iter().try_for_each(|line| writeln!(f, "            {line}"))?;
+            printed.iter().try_for_each(|line| writeln!(f, "          | {line}"))?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::policy::description::{Function, Name, Type, parameter};
 use crate::policy::facts::{Allowed, Described as _, Fact};
 use crate::policy::testing::bench::{Desk, Wrong, at_desk};
 use crate::policy::testing::forms::{Form, NUMBER, TEXT, option};
-use crate::policy::{Ended, Failure, LoadError, Policy, Request};
+use crate::policy::{Ended, Failure, Policy, Request};
 use crate::request::Query;
 use crate::route::{Route, Tags, Way};
 use crate::tls::Identity;
@@ -198,15 +198,16 @@ impl Desk {
         if let Some(policy) = &self.scene.policy {
             return Ok(policy.clone());
         }
-        let policy = self.subject.policy(&self.scene.place, &self.scene.params).map_err(unloaded)?;
+        let policy = self.subject.policy(&self.scene.place, &self.scene.params)?;
         self.scene.policy = Some(policy.clone());
         Ok(policy)
     }
 
     /// A failure of the policy, with the line where it happened.
     fn failed(&self, failure: &Failure) -> Wrong {
-        let line = failure.line.and_then(|line| self.subject.line(&failure.file, line));
-        Wrong { words: failure.to_string(), details: line.map(str::to_owned).into_iter().collect() }
+        let line = failure.line.and_then(|line| Some((line, self.subject.line(&failure.file, line)?)));
+        let shown = line.map(|(line, text)| format!("{}:{line}:  {text}", failure.file));
+        Wrong { words: failure.to_string(), details: shown.into_iter().collect() }
     }
 }
 
@@ -291,9 +292,4 @@ fn peer(form: &Form<'_>) -> Result<IpAddr, String> {
 fn word(known: &'static [&'static str], text: Option<String>) -> Option<&'static str> {
     let text = text?;
     known.iter().find(|word| **word == text).copied()
-}
-
-fn unloaded(LoadError { file, line, message, excerpt }: LoadError) -> Wrong {
-    let place = line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"));
-    Wrong { words: format!("{place}: {message}"), details: excerpt.into_iter().collect() }
 }

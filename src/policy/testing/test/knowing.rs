@@ -10,6 +10,7 @@ use super::in_case;
 use crate::names::Hostname;
 use crate::policy::description::{Function, Name, Type, parameter};
 use crate::policy::facts::quote;
+use crate::policy::relay::number;
 use crate::policy::shared::{self, Entry};
 use crate::policy::testing::bench::{Wrong, at_desk};
 use crate::policy::testing::forms::{FLAG, Form, NUMBER, TEXT, option, seconds};
@@ -102,7 +103,7 @@ pub(super) const SHARED: Function = in_case(
     Type::Map(&VALUE),
     |lua, given| {
         let entries = at_desk(lua, "test.shared", |desk| -> Result<Vec<Entry>, Wrong> {
-            let ttl = given.at(1).as_f64().map(|ttl| seconds("ttl", ttl)).transpose()?;
+            let ttl = number(given.at(1)).map(|ttl| seconds("ttl", ttl)).transpose()?;
             for entry in given.at(0).as_table().into_iter().flat_map(|table| table.pairs().flatten()) {
                 desk.scene.share(self::entry(entry, ttl)?).map_err(|error| error.to_string())?;
             }
@@ -214,7 +215,7 @@ fn entry((key, value): (Value, Value), expires_in: Option<Duration>) -> Result<E
     let value = match value {
         Value::String(text) => shared::Value::Text(text.as_bytes().to_vec().into()),
         Value::Boolean(value) => shared::Value::Boolean(value),
-        number => shared::Value::Number(number.as_f64().unwrap_or_default()),
+        other => shared::Value::Number(number(&other).unwrap_or_default()),
     };
     Ok(Entry { key, value, expires_in })
 }

@@ -7,6 +7,7 @@ use mlua::Value;
 use super::in_case;
 use crate::policy::description::{Function, Type, parameter};
 use crate::policy::library;
+use crate::policy::relay::number;
 use crate::policy::testing::bench::{Wrong, at_desk};
 use crate::policy::testing::forms::{Form, PARAMS, TEXT, option, seconds};
 use crate::policy::testing::scene;
@@ -53,7 +54,7 @@ pub(super) const NOW: Function = in_case(
     |lua, given| {
         let written = given.at(0).as_string().map(|text| library::read_time(&text.as_bytes()));
         at_desk(lua, "test.now", |desk| -> Result<(), Wrong> {
-            let since = written.transpose()?.or_else(|| given.at(0).as_f64()).unwrap_or_default();
+            let since = written.transpose()?.or_else(|| number(given.at(0))).unwrap_or_default();
             desk.scene.turn(moment(since)?);
             Ok(())
         })?;
@@ -67,9 +68,9 @@ pub(super) const ADVANCE: Function = in_case(
     &[parameter("seconds", Type::Number, "how many seconds, from 0 on")],
     Type::Nothing,
     |lua, given| {
-        let number = given.at(0).as_f64().unwrap_or_default();
+        let time = number(given.at(0)).unwrap_or_default();
         at_desk(lua, "test.advance", |desk| -> Result<(), Wrong> {
-            desk.scene.advance(seconds("seconds", number)?);
+            desk.scene.advance(seconds("seconds", time)?);
             Ok(())
         })?;
         Ok(Value::Nil)
