@@ -1,6 +1,7 @@
 //! What would be decided about a request, on the live registry, and why; and what would be decided instead by another
 //! script, or for somebody else. Asks exactly the parts that a stream asks, and dials nobody.
 
+mod data;
 mod decision;
 mod difference;
 mod findings;

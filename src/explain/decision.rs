@@ -12,9 +12,9 @@ use crate::route::{Route, Tags, Way};
 #[derive(Debug)]
 pub(super) struct Decision {
     /// The script that is asked first.
-    file: String,
+    pub(super) file: String,
     /// The rule that says so, if one does.
-    rule: Option<String>,
+    pub(super) rule: Option<String>,
     pub(super) answer: Answer,
     /// Of a running build's route, if the policy has one.
     pub(super) invariant: Option<Invariant>,
@@ -71,13 +71,12 @@ impl Decision {
     }
 
     /// File and line that decided.
-    pub(super) fn spot(&self) -> String {
-        let (file, line) = match &self.answer {
+    pub(super) fn spot(&self) -> (&str, Option<usize>) {
+        match &self.answer {
             Answer::TurnedAway(..) => (&self.file, None),
             Answer::Routed(explained) => (&explained.file, explained.line),
             Answer::Failed(failure) => (&failure.file, failure.line),
-        };
-        line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"))
+        }
     }
 
     /// A line of the script that was asked first is told by its number alone.
