@@ -232,6 +232,26 @@ async fn an_invariant_is_held_against_the_route() {
 }
 
 #[tokio::test]
+async fn a_listener_that_would_keep_the_viewer_out_is_named() {
+    let mut site = site("");
+    let authority = Authority::new();
+    let (own, viewer) = (authority.issue("relay"), authority.issue("alice"));
+    let (ca, cert, key) = (authority.ca(), own.cert.display(), own.key.display());
+    site.listeners += &format!(
+        "  - name: tls\n    address: \"{}:7980\"\n    tls: {{certificates: [{{cert: {cert}, key: {key}}}], client_certificates: required, client_ca: {}}}\n",
+        site.ip,
+        ca.display()
+    );
+    let note = "note     listener tls lets nobody in without a client certificate; see --certificate\npolicy";
+    let (code, out, err) = explain_with(&site, &[&BUILD, &"--listener", &"tls"]).await;
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(out.matches(note).count(), 1, "{out}");
+    let asker: [&dyn AsRef<Path>; 5] = [&BUILD, &"--listener", &"tls", &"--certificate", &viewer.cert];
+    let (_, out, _) = explain_with(&site, &asker).await;
+    assert!(!out.contains("note "), "{out}");
+}
+
+#[tokio::test]
 async fn everything_is_told_to_programs_too() {
     let site = site("policy: {folder: policies, default: zuul, rules: [{tenant: acme, policy: first}]}\n");
     std::fs::create_dir(site.path("policies")).expect("a folder");
