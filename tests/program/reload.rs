@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::site::{BUILD, Relay, Site};
+use crate::site::{BUILD, Site};
 use crate::support::executor::Executor;
 use crate::support::viewer::PATIENCE;
 
@@ -88,10 +88,10 @@ async fn a_thousand_reloads_of_a_policy_leave_memory_flat_and_streams_alone() {
         site.write("mine.lua", &format!("{policy}-- {round}\n"));
         assert_eq!(command(&site, "reload").await, "ok\n");
         if round == 99 {
-            early = rss(&relay);
+            early = relay.resident();
         }
     }
-    let late = rss(&relay);
+    let late = relay.resident();
     assert!(late < early + early / 5, "{early} KiB after 100 reloads, {late} KiB after 1000");
     assert!(relay.metric("fingerpost_generation").await > 1000);
     for (viewer, arrival) in &mut live {
@@ -140,11 +140,4 @@ async fn command(site: &Site, line: &str) -> String {
     let mut answer = String::new();
     timeout(PATIENCE, socket.read_to_string(&mut answer)).await.expect("an answer in time").expect("an answer");
     answer
-}
-
-/// Resident memory, in KiB.
-fn rss(relay: &Relay) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", relay.pid())).expect("its status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
