@@ -114,3 +114,17 @@ async fn a_policy_that_would_leave_a_running_build_without_a_way_does_not_take_o
     executor.next().await.send(b"still the old way").await;
     viewer.expect(b"still the old way").await;
 }
+
+#[tokio::test]
+async fn a_policy_that_breaks_its_own_invariant_does_not_take_over() {
+    let site =
+        Site::with_executor(1).and("policy: {file: mine.lua, dry_run: errors}\nprocess: {command_socket: command}\n");
+    let policy = include_str!("../../scripts/default.lua");
+    site.write("mine.lua", policy);
+    let relay = site.start().await;
+    let invariant = "function policy.invariant(build, route) return 'nobody dials ' .. route.targets[1].kind end";
+    site.write("mine.lua", &policy.replace("return policy", &format!("{invariant}\nreturn policy")));
+    let answer = site.tell("reload").await;
+    assert!(answer.contains("broken") && answer.contains("against the invariant: nobody dials direct"), "{answer}");
+    assert_eq!(relay.metric("fingerpost_generation").await, 1);
+}
