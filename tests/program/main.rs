@@ -21,6 +21,7 @@ mod explain;
 mod hooks;
 mod logging;
 mod metrics;
+mod mistakes;
 mod records;
 mod reload;
 mod root;
