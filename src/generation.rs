@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use crate::config::settings::{self, Settings};
 use crate::keyring::Keyring;
 use crate::listener;
-use crate::metrics::Metrics;
+use crate::metrics::{Held, Metrics};
 use crate::policy::{self, Policy};
 use crate::registry::Registry;
 use crate::tasks::Tasks;
@@ -30,6 +30,7 @@ pub struct Generation {
     pub zookeeper_tls: Option<tls::Client>,
     /// Listeners with their certificates.
     pub listeners: Vec<Arc<listener::Config>>,
+    _held: Held,
 }
 
 /// Why a generation could not be made. All reasons at once.
@@ -58,7 +59,8 @@ impl Generation {
         let place = policy::Place { zone: settings.zone.clone(), hostname: settings.hostname.clone() };
         match Policy::load(&settings.policy, place, metrics.policy.clone()) {
             Ok(policy) if errors.is_empty() => {
-                Ok(Self { number, settings, policy, upstream_tls, zookeeper_tls, listeners })
+                let _held = Held::in_gauge(&metrics.reloads.held);
+                Ok(Self { number, settings, policy, upstream_tls, zookeeper_tls, listeners, _held })
             }
             Ok(_) => Err(LoadErrors(errors)),
             Err(error) => {

@@ -1,6 +1,7 @@
 //! Every number the relay keeps of itself, in the OpenMetrics text format. Counters live as long as the process:
 //! no reload touches them. All label sets are closed or bounded: nothing that a viewer sends becomes a label by itself.
 
+mod held;
 mod tagged;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry as Encoder;
 
+pub use self::held::Held;
 pub use self::tagged::Tagged;
 
 /// All metrics, and their text.
@@ -182,6 +184,8 @@ pub struct Reloads {
     pub reloads: Family<Reload, Counter>,
     /// The number of the generation that serves now.
     pub generation: Gauge,
+    /// Generations in memory: that one, and older ones that streams were decided by and still hold.
+    pub held: Gauge,
     /// 1 while that is the newest one, 0 since a newer one was refused.
     pub last_successful: Gauge,
 }
@@ -275,6 +279,8 @@ impl Metrics {
         self.register_background();
         add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.reloads);
         add(&mut self.encoder, "generation", "The generation that serves now", &self.reloads.generation);
+        let held = "Generations in memory: the one that serves, and those that older streams still hold";
+        add(&mut self.encoder, "generations_held", held, &self.reloads.held);
         let last = "1 while the last reload took effect, 0 since one was refused; see /health/reload";
         add(&mut self.encoder, "last_reload_successful", last, &self.reloads.last_successful);
         let first_expiry = "When the first certificate or revocation list expires, in seconds since 1970";
