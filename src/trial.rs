@@ -87,7 +87,7 @@ pub enum Kind {
 }
 
 /// What changes alike: how bad it is, what is decided now, and what would be.
-type Alike = (Kind, String, String);
+pub(crate) type Alike = (Kind, String, String);
 
 impl<'a> Trial<'a> {
     /// `candidate` against the policy of `active`, for a relay where that one stands.
@@ -174,6 +174,9 @@ impl Comparison {
 }
 
 impl Kind {
+    /// All of them, in order.
+    pub const ALL: [Self; 4] = [Self::Failed, Self::Unroutable, Self::Rerouted, Self::Answered];
+
     fn breaks(self, rule: DryRun) -> bool {
         match rule {
             DryRun::Strict => self <= Self::Unroutable,
@@ -188,7 +191,8 @@ fn answers(route: &Route) -> bool {
     !matches!(route.way, Way::Refuse(_))
 }
 
-fn change(now: &Result<Route, Failure>, then: &Result<Route, Failure>) -> Option<Alike> {
+/// In what way `then` is another decision than `now`; a failure is never the same as anything.
+pub(crate) fn change(now: &Result<Route, Failure>, then: &Result<Route, Failure>) -> Option<Alike> {
     if now == then && then.is_ok() {
         return None;
     }

@@ -66,8 +66,7 @@ impl fmt::Display for Comparison {
         }
         let Self { builds, zones, decisions, left_out, .. } = self;
         write!(f, "{decisions} decisions compared ({builds} running builds, {zones} zones): ")?;
-        let kinds = [Kind::Failed, Kind::Unroutable, Kind::Rerouted, Kind::Answered];
-        let counts: Vec<_> = kinds.into_iter().map(|kind| (self.count(kind), kind.as_str())).collect();
+        let counts: Vec<_> = Kind::ALL.into_iter().map(|kind| (self.count(kind), kind.as_str())).collect();
         let counts: Vec<_> =
             counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {kind}")).collect();
         f.write_str(&if counts.is_empty() { "no difference".to_owned() } else { counts.join(", ") })?;
