@@ -2,6 +2,7 @@
 //! It holds the answer and never carries it out.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::config::settings;
 use crate::route::{Limit, Tags};
@@ -17,7 +18,7 @@ pub struct Connection<'a> {
     /// The server name (SNI) the viewer asked for.
     pub server_name: Option<&'a str>,
     /// Who the viewer proved to be.
-    pub identity: Option<&'a Identity>,
+    pub identity: Option<&'a Arc<Identity>>,
 }
 
 /// What becomes of a connection. The default is to let it ask, within the configuration's limits.

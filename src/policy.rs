@@ -18,6 +18,7 @@ mod description;
 mod engine;
 mod facts;
 mod failure;
+mod hooks;
 mod kept;
 mod known;
 mod library;
@@ -39,10 +40,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use tracing::warn;
+
 use crate::admission::{Admission, Connection};
 use crate::config::settings;
 use crate::metrics;
 use crate::names::{Hostname, Zone};
+use crate::registry::Build;
 use crate::route::Route;
 
 use answer::Decision;
@@ -143,14 +147,35 @@ impl Policy {
     }
 
     /// Decides whether a connection may ask for a build at all, and within which limits. Asked once for each, after its
-    /// handshake and before its request.
-    pub fn accept(&self, _connection: &Connection<'_>, _known: &Known<'_>) -> Result<Admission, Failure> {
-        Ok(Admission::default())
+    /// handshake and before its request, of the policy for its listener: whose build it wants is not known yet.
+    pub fn accept(&self, connection: &Connection<'_>, known: &Known<'_>) -> Result<Admission, Failure> {
+        let script = self.0.script(connection.listener, None, None);
+        let Some(script) = script.filter(|script| script.has().accept) else { return Ok(Admission::default()) };
+        self.counted(script.with(|engine| engine.accept(connection, known)))
     }
 
     /// Takes note of the end of a stream that [`Self::accept`] let in. Told once of each, however it ended. Called
-    /// where a stream is dropped, also while a panic unwinds: it must not panic itself, and nobody learns of a failure.
-    pub fn ended(&self, _ended: &Ended<'_>, _known: &Known<'_>) {}
+    /// where a stream is dropped, also while a panic unwinds: it must not panic itself. A failure is counted and logged.
+    pub fn ended(&self, ended: &Ended<'_>, known: &Known<'_>) {
+        let script = self.0.script(ended.listener, ended.zone, ended.tenant);
+        let Some(script) = script.filter(|script| script.has().ended) else { return };
+        if let Err(failure) = self.counted(script.with(|engine| engine.ended(ended, known))) {
+            warn!(why = %failure, "the policy failed to take note of a stream's end");
+        }
+    }
+
+    /// What the policy that decides about `build` finds wrong with giving it that `route`; `None` if nothing is.
+    pub fn broken_invariant(
+        &self,
+        listener: &str,
+        build: &Arc<Build>,
+        route: &Route,
+        known: &Known<'_>,
+    ) -> Result<Option<String>, Failure> {
+        let script = self.0.script_for(listener, Some(build));
+        let Some(script) = script.filter(|script| script.has().invariant) else { return Ok(None) };
+        script.with(|engine| engine.broken(build, route, known))
+    }
 
     /// Decides as [`Self::route`] does, and finds out where in the script the route was made, which takes longer.
     pub fn explain(&self, request: &Request<'_>) -> Result<Explained, Failure> {
@@ -167,6 +192,13 @@ impl Policy {
         self.0.counters.count(&outcome);
         outcome
     }
+
+    fn counted<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        if let Err(failure) = &outcome {
+            self.0.counters.count_failure(failure.kind);
+        }
+        outcome
+    }
 }
 
 #[cfg(test)]
@@ -181,7 +213,7 @@ impl Scripts {
     /// Asks the policy that the rules choose, and whomever it hands over to.
     fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Explained, Failure> {
         let mut asked: Vec<&str> = Vec::new();
-        let mut name = self.choose(request);
+        let mut name = self.choose_for(request.listener, request.build);
         loop {
             let Some((name_of, script)) = self.by_name.get_key_value(name) else {
                 return Err(unknown(name, &asked));
@@ -204,12 +236,23 @@ impl Scripts {
         }
     }
 
-    fn choose(&self, request: &Request<'_>) -> &str {
-        let build = request.build;
-        let zone = build.and_then(|build| build.worker.as_ref()).and_then(|worker| worker.zone.as_ref());
-        let tenant = build.and_then(|build| build.tenant.as_deref());
-        let rule = self.rules.iter().find(|rule| rule.matches(request.listener, zone, tenant));
+    /// The policy's name that the rules choose, or the default's.
+    fn choose(&self, listener: &str, zone: Option<&Zone>, tenant: Option<&str>) -> &str {
+        let rule = self.rules.iter().find(|rule| rule.matches(listener, zone, tenant));
         rule.map_or(&self.default, |rule| &rule.policy)
+    }
+
+    fn choose_for(&self, listener: &str, build: Option<&Arc<Build>>) -> &str {
+        let zone = build.and_then(|build| build.worker.as_ref()).and_then(|worker| worker.zone.as_ref());
+        self.choose(listener, zone, build.and_then(|build| build.tenant.as_deref()))
+    }
+
+    fn script(&self, listener: &str, zone: Option<&Zone>, tenant: Option<&str>) -> Option<&Script> {
+        self.by_name.get(self.choose(listener, zone, tenant))
+    }
+
+    fn script_for(&self, listener: &str, build: Option<&Arc<Build>>) -> Option<&Script> {
+        self.by_name.get(self.choose_for(listener, build))
     }
 }
 

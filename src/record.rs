@@ -234,11 +234,12 @@ impl Drop for Record {
         let Some(ended) = self.ended.take() else { return };
         let Given { admitted, routed } = std::mem::take(&mut self.tags);
         let tags = admitted.joined(routed);
-        self.count(&ended, &tags);
         self.write(&ended, &tags);
         if let Some(Audience(tell)) = self.audience.take() {
             tell(&self.told(&ended, &tags));
         }
+        // Last: whoever sees it gone from the metrics finds everything else that came of it.
+        self.count(&ended, &tags);
     }
 }
 

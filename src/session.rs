@@ -50,7 +50,7 @@ impl Visit<'_> {
     /// Asks the policy whether the viewer may ask. A stream that was let in is told to the policy when it ends: to the
     /// one that decided its route, or to this one if it never came to that.
     async fn begin(self, record: &mut Record) {
-        let identity = self.viewer.identity.as_deref();
+        let identity = self.viewer.identity.as_ref();
         let subject = identity.map(|identity| identity.subject.as_str());
         record.greeted(self.viewer.peer, self.viewer.server_name.as_deref(), subject);
         let policy = self.shared.generation().policy.clone();

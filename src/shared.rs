@@ -50,7 +50,8 @@ impl Shared {
         measure(&generation, &metrics);
         let candidate = Candidate::of(&generation, None, &metrics.candidate, Moment::now());
         let dialler = Dialler::new(metrics.upstream.clone());
-        let table = SharedTable::new(SharedTable::DEFAULT_LIMIT, metrics.policy.shared.clone());
+        let limit = generation.settings.policy.shared_limit;
+        let table = SharedTable::new(limit, metrics.policy.shared.clone());
         Self {
             registry: generation.open_registry(&metrics, services),
             world: Arc::new(World { shared: table, seen: dialler.seen() }),
@@ -80,6 +81,7 @@ impl Shared {
     /// keep what decided about them.
     pub fn publish(&self, generation: Arc<Generation>, itself: Itself) {
         measure(&generation, &self.metrics);
+        self.world.shared.set_limit(generation.settings.policy.shared_limit);
         if let Some(tls) = &generation.zookeeper_tls {
             self.registry.replace_tls(tls.clone());
         }

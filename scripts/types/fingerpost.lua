@@ -43,8 +43,55 @@
 ---@field names string[] Its subject alternative names.
 ---@field fingerprint string Its SHA-256 fingerprint, in hexadecimal digits.
 
----A way to a build's log, or an answer of the relay's own. Scripts can only hand it on.
+---A viewer that has connected, and asked for nothing yet.
+---@class (exact) Connection
+---@field listener string The name of the listener that took it.
+---@field peer string The viewer's address, without a port.
+---@field server_name string? The server name (SNI) that the viewer asked for over TLS.
+---@field identity Identity? Who the viewer proved to be by its certificate; nil without one.
+
+---A stream that has ended, as its record has it.
+---@class (exact) Record
+---@field listener string The name of the listener that took it.
+---@field peer string The viewer's address, without a port.
+---@field server_name string? The server name (SNI) that the viewer asked for.
+---@field identity string? The subject of the certificate by which the viewer proved who it is.
+---@field uuid string? The build that was asked for, known or not.
+---@field tenant string? That build's tenant.
+---@field zone string? The zone that build ran in.
+---@field target string? Host and port of the target that was reached last.
+---@field kind string? That target's kind: direct, gateway or connect.
+---@field tried number Targets that were tried, the one that was reached included.
+---@field bytes number Bytes that the viewer's connection took.
+---@field seconds number How long it lasted, from accept to its end.
+---@field ending string How it ended: complete, replied, refused, or a fault's label.
+---@field blame string Whose fault that was: nobody, viewer, registry, policy, upstream or relay.
+---@field tags table<string, string> What policies called it, in accept and in route.
+
+---A way to a build's log, or an answer of the relay's own. Only functions of relay make one.
 ---@class (exact) Route
+---@field kind "targets"|"reply"|"refuse"|"hand_over" What it is: targets to try, a text in the place of a log, a text why there is none, or another policy.
+---@field targets Target[] What is dialled, in this order, but for targets that failed lately; empty where nothing is.
+---@field text string? What the viewer gets of a reply or a refusal.
+---@field policy string? The policy that is to decide in the place of this one.
+---@field tags table<string, string> What the stream is called in records and metrics.
+
+---One way to a build's log, of a route.
+---@class (exact) Target
+---@field kind "direct"|"gateway"|"connect" What stands there: the executor, a gateway, or a host of the policy's own.
+---@field host string What is dialled.
+---@field port number The port that is dialled.
+---@field tls boolean Whether TLS is spoken.
+---@field server_name string? The name asked for over TLS, where it is not host.
+---@field connect_timeout number? The route's own limit for the connection, in seconds.
+---@field handshake_timeout number? The route's own limit for the TLS handshake, in seconds.
+
+---That a connection may ask, and within which limits. Only relay.allow makes one.
+---@class (exact) Admission
+---@field request_timeout number? Longest wait for its request, in seconds.
+---@field max_duration number? Longest time of the whole stream, in seconds.
+---@field stall_timeout number? Longest time without a byte taken, in seconds.
+---@field tags table<string, string> What the stream is called in records and metrics.
 
 ---A set of networks; see `networks.contains`.
 ---@class (exact) NetworkSet
@@ -94,6 +141,55 @@ function relay.connect(options) end
 ---@param policy string the name of a policy
 ---@return Route
 function relay.hand_over(policy) end
+
+---What accept returns to let a connection in with limits or tags of its own.
+---@param options { request_timeout: number?, max_duration: number?, stall_timeout: number?, tags: table<string, string>? }? a table of options
+---@return Admission
+function relay.allow(options) end
+
+---The time when the call began, in seconds since 1970 in UTC; the library time makes more of it.
+---@return number
+function relay.now() end
+
+---What all scripts of this relay know, whichever thread they run on, and from one reload to the next: texts, numbers and booleans by key, each for as long as it is wanted, within policy.shared_limit.
+---@class relay.sharedlib
+relay.shared = {}
+
+---The value at a key; nil if there is none, or none any more.
+---@param key string text of at most 256 bytes
+---@return (string|number|boolean)?
+function relay.shared.get(key) end
+
+---The keys that begin with a text, in order; at most the first 1000.
+---@param prefix string what they begin with, such as "drain/"
+---@return string[]
+function relay.shared.keys(prefix) end
+
+---Puts a value at a key, whatever was there. False if the table is full: nothing was changed then.
+---@param key string text of at most 256 bytes
+---@param value string|number|boolean text of at most 64 KiB, a number, true or false
+---@param ttl number? how many seconds the entry is kept; without it for ever
+---@return boolean
+function relay.shared.set(key, value, ttl) end
+
+---Puts a value at a key unless something is there; says whether it did. Of several threads that do so at one time, one does.
+---@param key string text of at most 256 bytes
+---@param value string|number|boolean text of at most 64 KiB, a number, true or false
+---@param ttl number? how many seconds the entry is kept; without it for ever
+---@return boolean
+function relay.shared.set_new(key, value, ttl) end
+
+---Adds to the number at a key and returns the sum; where nothing is it begins at zero, with that ttl: a counter counts in windows of its length. False if the table is full.
+---@param key string text of at most 256 bytes
+---@param delta number a number, also a negative one
+---@param ttl number? how many seconds the entry is kept; without it for ever
+---@return number|boolean
+function relay.shared.add(key, delta, ttl) end
+
+---Removes what is at a key; says whether anything was.
+---@param key string text of at most 256 bytes
+---@return boolean
+function relay.shared.remove(key) end
 
 ---Bytes as letters and digits, and back (RFC 4648).
 ---@class base64lib

@@ -1,10 +1,12 @@
-//! Routes as scripts hold them, and what `route` may return: one route, or a list of routes to be tried in order.
+//! Routes as scripts hold them, and what hooks may return: of `route`, one route or a list of routes to be tried in
+//! order.
 
 use mlua::{Table, Value};
 
 use super::FailureKind;
-use super::facts::{Described, Fact, Field, quote};
-use super::failure::{Complaint, Spot};
+use super::facts::{Allowed, Fact, quote};
+use super::failure::{self, Complaint, Spot};
+use crate::admission::Admission;
 use crate::route::{Route, Tags, Target, Way};
 
 /// Longest refusal, in bytes.
@@ -31,12 +33,6 @@ pub(super) struct Made {
     pub(super) spot: Option<Spot>,
 }
 
-impl Described for Made {
-    const NAME: &'static str = "Route";
-    const ABOUT: &'static str = "A way to a build's log, or an answer of the relay's own. Scripts can only hand it on.";
-    const FIELDS: &'static [Field<Self>] = &[];
-}
-
 /// The route that tries these in order. No more than the first [`MAX_TARGETS`] are kept.
 pub(super) fn targets(mut targets: Vec<Target>) -> Route {
     targets.truncate(MAX_TARGETS);
@@ -59,6 +55,40 @@ pub(super) fn read(value: &Value) -> Result<Made, Complaint> {
     match value {
         Value::Table(list) => read_list(list),
         _ => read_one(value).ok_or_else(|| bad(&format!("route returned {}; {MAKERS}", quote(value)))),
+    }
+}
+
+/// Reads what `accept` returned.
+pub(super) fn read_admission(value: &Value) -> Result<Admission, Complaint> {
+    if value.is_nil() {
+        return Ok(Admission::default());
+    }
+    let allowed = value.as_userdata().and_then(|it| it.borrow_scoped(|allowed: &Fact<Allowed>| allowed.0.clone()).ok());
+    if let Some(Allowed { limits, tags }) = allowed {
+        return Ok(Admission::Allow { limits, tags });
+    }
+    match read_one(value).map(|made| made.decision) {
+        Some(Decision::Route(Route { way: Way::Refuse(text), tags })) => Ok(Admission::Refuse { text, tags }),
+        _ => Err(bad(&format!(
+            "accept returned {}; it may return relay.allow(options), relay.refuse(text), or nothing",
+            quote(value)
+        ))),
+    }
+}
+
+/// Reads what `invariant` returned: what is wrong, if something is.
+pub(super) fn read_verdict(value: &Value) -> Result<Option<String>, Complaint> {
+    match value {
+        Value::Boolean(true) => Ok(None),
+        Value::Boolean(false) => Ok(Some("the invariant does not hold".to_owned())),
+        Value::String(text) => {
+            let shown = failure::beginning(&text.as_bytes(), MAX_REFUSAL).into_owned();
+            Ok(Some(failure::printable(&shown, MAX_REFUSAL)))
+        }
+        other => Err(bad(&format!(
+            "invariant returned {}; it must return true, or a text that says what is wrong",
+            quote(other)
+        ))),
     }
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use mlua::Lua;
 
-use super::Request;
 use super::description::Phase;
-use crate::registry::Components;
+use super::rank::rank;
+use super::{Known, Moment, Request, World};
+use crate::names::BuildId;
+use crate::registry::Snapshot;
 
 /// Lines that one call may print.
 const MAX_LINES: usize = 16;
@@ -16,11 +18,21 @@ const MAX_LINES: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Call {
     phase: Phase,
-    /// `None` while nothing is decided.
-    components: Option<Arc<Components>>,
+    /// `None` while there is nothing to know.
+    held: Option<Held>,
     seed: u64,
+    /// What is the same for all requests for one build, and for as good as no other.
+    affinity: u64,
     explaining: bool,
     printed: usize,
+}
+
+/// What is known during a call, kept for as long as it runs.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) world: Arc<World>,
+    pub(super) at: Moment,
 }
 
 impl Call {
@@ -29,9 +41,15 @@ impl Call {
         Self { explaining: true, ..Self::default() }
     }
 
+    /// One call of another hook than `route`.
+    pub(super) fn of(phase: Phase, known: &Known<'_>) -> Self {
+        Self { phase, held: Some(Held::of(known)), ..Self::default() }
+    }
+
     pub(super) fn deciding(request: &Request<'_>, explaining: bool) -> Self {
-        let components = Some(Arc::clone(&request.known.snapshot.components));
-        Self { phase: Phase::Deciding, components, seed: request.seed, explaining, printed: 0 }
+        let key = request.uuid.map_or(request.query, BuildId::as_str);
+        let affinity = rank(0, key.as_bytes());
+        Self { seed: request.seed, affinity, explaining, ..Self::of(Phase::Deciding, &request.known) }
     }
 
     /// How many lines may follow the one that is to be printed now; `None` if that is one too many.
@@ -42,15 +60,30 @@ impl Call {
     }
 }
 
+impl Held {
+    fn of(known: &Known<'_>) -> Self {
+        Self { snapshot: Arc::clone(known.snapshot), world: Arc::clone(known.world), at: known.at }
+    }
+}
+
 /// What the script in `lua` is doing.
 pub(super) fn phase(lua: &Lua) -> Phase {
     lua.app_data_ref::<Call>().map(|call| call.phase).unwrap_or_default()
 }
 
-/// The components that the decision is made on, and its seed.
-pub(super) fn components(lua: &Lua) -> (Arc<Components>, u64) {
-    let call = lua.app_data_ref::<Call>();
-    call.map(|call| (call.components.clone().unwrap_or_default(), call.seed)).unwrap_or_default()
+/// What the script may know now; `None` while its file is loaded.
+pub(super) fn held(lua: &Lua) -> Option<Held> {
+    lua.app_data_ref::<Call>()?.held.clone()
+}
+
+/// The number by which this request orders what is equally good.
+pub(super) fn seed(lua: &Lua) -> u64 {
+    lua.app_data_ref::<Call>().map(|call| call.seed).unwrap_or_default()
+}
+
+/// The number by which every request for the same build orders what is equally good.
+pub(super) fn affinity(lua: &Lua) -> u64 {
+    lua.app_data_ref::<Call>().map(|call| call.affinity).unwrap_or_default()
 }
 
 /// Whether somebody wants to know which line made a route.

@@ -32,12 +32,17 @@ impl Counters {
         match outcome {
             Ok(explained) => self.of(&explained.route.way).inc(),
             Err(failure) => {
-                if let Some(counter) = self.failures.get(failure.kind as usize) {
-                    counter.inc();
-                }
+                self.count_failure(failure.kind);
                 self.failed.inc()
             }
         };
+    }
+
+    /// Counts a failure of a call that decides nothing.
+    pub(super) fn count_failure(&self, kind: FailureKind) {
+        if let Some(counter) = self.failures.get(kind as usize) {
+            counter.inc();
+        }
     }
 
     fn of(&self, way: &Way) -> &Counter {

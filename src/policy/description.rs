@@ -94,27 +94,51 @@ pub(super) enum Phase {
     /// Its file runs for the first time, and nothing is decided yet.
     #[default]
     Loading,
-    /// `route` runs: it reads, and changes nothing.
+    /// `route` or `invariant` runs: it reads, and changes nothing.
     Deciding,
+    /// `accept` runs.
+    Accepting,
+    /// `ended` runs.
+    Noting,
+    /// A job of `relay.every` runs, on an engine of its own.
+    Background,
 }
 
 /// The phases in which a function may be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Phases(&'static [Phase]);
+pub(super) struct Phases {
+    phases: &'static [Phase],
+    words: &'static str,
+}
 
 impl Phases {
     /// At any time: it is a pure function of its arguments.
-    pub(super) const ALWAYS: Self = Self(&[Phase::Loading, Phase::Deciding]);
-    /// Whenever there is something to know: not while a file is loaded.
-    pub(super) const KNOWING: Self = Self(&[Phase::Deciding]);
+    pub(super) const ALWAYS: Self = Self {
+        phases: &[Phase::Loading, Phase::Deciding, Phase::Accepting, Phase::Noting, Phase::Background],
+        words: "at any time",
+    };
+    /// Whenever there is something to know.
+    pub(super) const KNOWING: Self = Self {
+        phases: &[Phase::Deciding, Phase::Accepting, Phase::Noting, Phase::Background],
+        words: "in every function that the relay calls, not while the file is loaded",
+    };
+    /// Wherever a script may leave something behind.
+    pub(super) const WRITING: Self = Self {
+        phases: &[Phase::Accepting, Phase::Noting, Phase::Background],
+        words: "in accept, in ended and in background work",
+    };
+    /// Where nobody waits for the script.
+    pub(super) const BACKGROUND: Self = Self { phases: &[Phase::Background], words: "in background work" };
+    /// Once, before anything is decided.
+    pub(super) const LOADING: Self = Self { phases: &[Phase::Loading], words: "while the file is loaded" };
 
     /// When that is, in words that follow "may be called".
     pub(super) fn words(self) -> &'static str {
-        if self == Self::ALWAYS { "at any time" } else { "while a request is decided" }
+        self.words
     }
 
     pub(super) fn include(self, phase: Phase) -> bool {
-        self.0.contains(&phase)
+        self.phases.contains(&phase)
     }
 }
 
@@ -124,6 +148,9 @@ impl Phase {
         match self {
             Self::Loading => "while the file is loaded",
             Self::Deciding => "in route, which only reads",
+            Self::Accepting => "in accept",
+            Self::Noting => "in ended",
+            Self::Background => "in background work",
         }
     }
 }

@@ -6,34 +6,27 @@ use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
 use bytesize::ByteSize;
-use mlua::{Function, Lua, LuaOptions, Table, Value};
+use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, Value};
 
-use super::answer::Made;
+use super::answer::{Decision, Made};
 use super::call::Call;
 use super::depth::Depth;
-use super::description::{Hook, Type, parameter};
-use super::facts::{Described as _, Fact, RequestFacts, quote};
+use super::description::Phase;
+use super::facts::{ConnectionFacts, EndedFacts, Fact, RequestFacts};
 use super::failure::{Chunks, Complaint, Spot};
+use super::hooks::{Has, Hooks};
 use super::kept::Kept;
 use super::limits::Stopwatch;
 use super::program::Program;
 use super::relay::RELAY;
-use super::{FailureKind, Request, answer, description, library, spelling};
-
-/// The version of the API that a policy is written for.
-const API: f64 = 1.0;
-
-/// What the relay calls of a policy.
-pub(super) const HOOKS: [Hook; 1] = [Hook {
-    name: "route",
-    about: "Decides the way of one request. A list of routes is tried in order; a refusal stands alone.",
-    parameters: &[parameter("request", Type::Fact(RequestFacts::KIND), "what was asked, and by whom")],
-    returns: Type::Either(&[Type::Fact(Made::KIND), Type::List(&Type::Fact(Made::KIND))]),
-}];
+use super::{Ended, FailureKind, Known, Request, answer, description, library};
+use crate::admission::{Admission, Connection};
+use crate::registry::Build;
+use crate::route::Route;
 
 /// A loaded policy on one thread.
 pub(super) struct Engine {
-    route: Function,
+    hooks: Hooks,
     watch: Arc<Stopwatch>,
     /// Where it decided last. A thread that ends leaves its engine to another one.
     thread: Cell<ThreadId>,
@@ -62,10 +55,10 @@ impl Engine {
         }
         let outcome = program.chunk(&lua).into_function().and_then(|chunk| chunk.call::<Value>(()));
         let outcome = outcome.map_err(|error| judge(&error, &program.chunks, program.memory_limit));
-        let route = policy_table(&watch.stop(depth.stop(outcome))?)?;
+        let hooks = Hooks::of(&watch.stop(depth.stop(outcome))?)?;
         let thread = Cell::new(thread::current().id());
         Ok(Self {
-            route,
+            hooks,
             watch,
             depth,
             thread,
@@ -77,20 +70,60 @@ impl Engine {
 
     /// Decides one request; also says at which line that was, if `explaining`.
     pub(super) fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Made, Complaint> {
-        self.set_call(Call::deciding(request, explaining));
-        self.start_watch();
-        self.depth.start();
-        let outcome = self.route.call::<Value>(Fact(RequestFacts::new(request)));
-        self.set_call(Call::default());
-        let outcome = outcome.map_err(|error| judge(&error, &self.chunks, self.memory_limit));
-        let answer = self.watch.stop(self.depth.stop(outcome))?;
-        answer::read(&answer).map_err(|complaint| Complaint { spot: self.beginning(), ..complaint })
+        let facts = Fact(RequestFacts::new(request));
+        let value = self.call(&self.hooks.route, Call::deciding(request, explaining), facts)?;
+        answer::read(&value).map_err(|complaint| self.at_beginning(&self.hooks.route, complaint))
     }
 
-    /// Where `route` begins.
-    fn beginning(&self) -> Option<Spot> {
-        let info = self.route.info();
-        Some(Spot { chunk: self.chunks.position(info.short_src.as_deref()?)?, line: info.line_defined? })
+    /// Lets one connection in or refuses it.
+    pub(super) fn accept(&self, connection: &Connection<'_>, known: &Known<'_>) -> Result<Admission, Complaint> {
+        let Some(hook) = &self.hooks.accept else { return Ok(Admission::default()) };
+        let value = self.call(hook, Call::of(Phase::Accepting, known), Fact(ConnectionFacts::new(connection)))?;
+        answer::read_admission(&value).map_err(|complaint| self.at_beginning(hook, complaint))
+    }
+
+    /// Tells of a stream's end.
+    pub(super) fn ended(&self, ended: &Ended<'_>, known: &Known<'_>) -> Result<(), Complaint> {
+        let Some(hook) = &self.hooks.ended else { return Ok(()) };
+        self.call(hook, Call::of(Phase::Noting, known), Fact(EndedFacts::new(ended))).map(drop)
+    }
+
+    /// Says what is wrong with giving `build` that `route`; `None` if nothing is.
+    pub(super) fn broken(
+        &self,
+        build: &Arc<Build>,
+        route: &Route,
+        known: &Known<'_>,
+    ) -> Result<Option<String>, Complaint> {
+        let Some(hook) = &self.hooks.invariant else { return Ok(None) };
+        let made = Made { decision: Decision::Route(route.clone()), spot: None };
+        let arguments = (Fact(Arc::clone(build)), Fact(made));
+        let value = self.call(hook, Call::of(Phase::Deciding, known), arguments)?;
+        answer::read_verdict(&value).map_err(|complaint| self.at_beginning(hook, complaint))
+    }
+
+    /// What there is to call.
+    pub(super) fn has(&self) -> Has {
+        self.hooks.has()
+    }
+
+    /// Calls one hook under the limits.
+    fn call(&self, hook: &Function, call: Call, arguments: impl IntoLuaMulti) -> Result<Value, Complaint> {
+        self.set_call(call);
+        self.start_watch();
+        self.depth.start();
+        let outcome = hook.call::<Value>(arguments);
+        self.set_call(Call::default());
+        let outcome = outcome.map_err(|error| judge(&error, &self.chunks, self.memory_limit));
+        self.watch.stop(self.depth.stop(outcome))
+    }
+
+    /// What `hook` returned is wrong, wherever in it that was made: its beginning is as good a place as any.
+    fn at_beginning(&self, hook: &Function, complaint: Complaint) -> Complaint {
+        let info = hook.info();
+        let chunk = info.short_src.and_then(|name| self.chunks.position(&name));
+        let spot = chunk.zip(info.line_defined).map(|(chunk, line)| Spot { chunk, line });
+        Complaint { spot, ..complaint }
     }
 
     fn start_watch(&self) {
@@ -151,47 +184,4 @@ fn judge(error: &mlua::Error, chunks: &Chunks, memory_limit: usize) -> Complaint
 fn too_little(used: usize, limit: usize) -> String {
     let (used, limit) = (ByteSize::b(used as u64), ByteSize::b(limit as u64));
     format!("an engine needs {used} before any policy is in it; raise memory_limit above its {limit}")
-}
-
-/// Takes `route` out of what a script returned, if that is a policy's table and nothing but.
-fn policy_table(value: &Value) -> Result<Function, Complaint> {
-    let Value::Table(table) = value else {
-        return Err(wrong(&format!("the script returned {}; end it with: return policy", quote(value))));
-    };
-    table.pairs::<Value, Value>().flatten().try_for_each(|(key, _)| known_key(&key))?;
-    check_version(table)?;
-    match table.raw_get("route") {
-        Ok(Value::Function(route)) => Ok(route),
-        Ok(other) => Err(wrong(&format!(
-            "route must be a function, not {}: write function policy.route(request) … end",
-            quote(&other)
-        ))),
-        Err(error) => Err(wrong(&error.to_string())),
-    }
-}
-
-fn known_key(key: &Value) -> Result<(), Complaint> {
-    let name = key.as_string().map(|key| key.to_string_lossy()).unwrap_or_default();
-    let known = ["api"].into_iter().chain(HOOKS.iter().map(|hook| hook.name));
-    match known.clone().any(|known| known == name) {
-        true => Ok(()),
-        false => Err(wrong(&format!("a policy has no key {}{}", quote(key), spelling::hint(&name, known)))),
-    }
-}
-
-fn check_version(table: &Table) -> Result<(), Complaint> {
-    match table.raw_get("api") {
-        Ok(Value::Number(API)) | Ok(Value::Integer(1)) => Ok(()),
-        Ok(Value::Nil) => {
-            Err(wrong("the policy does not say which API it is written for; write: local policy = { api = 1 }"))
-        }
-        Ok(other) => {
-            Err(wrong(&format!("the policy is written for API {}, and this relay knows only 1", quote(&other))))
-        }
-        Err(error) => Err(wrong(&error.to_string())),
-    }
-}
-
-fn wrong(text: &str) -> Complaint {
-    Complaint::new(FailureKind::Error, None, text)
 }

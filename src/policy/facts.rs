@@ -1,11 +1,15 @@
-//! What a script may know: requests, builds, workers, gateways and identities as read-only values. Every field is
-//! described once, below, and the description is all that the binding is made from.
+//! What a script may know: requests, builds, gateways, routes and streams as read-only values. Every field is
+//! described once, beside its type, and the description is all that the binding is made from.
 //!
 //! Fields are converted when they are read, so that a fact costs only what a script looks at.
 
+mod registry;
+mod request;
+mod route;
+mod stream;
+
 use std::cell::OnceCell;
 use std::marker::PhantomData;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use mlua::{Lua, LuaString, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
@@ -15,10 +19,13 @@ use super::description::{self, Class, Kind, Name, Type};
 use super::failure::{Complaint, beginning, printable};
 use super::kept::Kept;
 use super::library::NetworkSet;
-use super::{FailureKind, Request, spelling};
-use crate::names::{BuildId, Zone};
+use super::{FailureKind, spelling};
+use crate::names::Zone;
 use crate::registry::{Build, Gateway, Worker};
+use crate::route::Target;
 use crate::tls::Identity;
+pub(super) use request::RequestFacts;
+pub(super) use stream::{Allowed, ConnectionFacts, EndedFacts};
 
 /// Longest string in a message, in characters.
 const MAX_QUOTED: usize = 60;
@@ -46,167 +53,24 @@ pub(super) trait Described: Sized + Send + Sync + 'static {
 }
 
 /// Describes every type of which scripts see values.
-pub(super) fn classes() -> [Class; 7] {
-    [
+pub(super) fn classes() -> Vec<Class> {
+    vec![
         class::<RequestFacts>(),
         class::<Arc<Build>>(),
         class::<Worker>(),
         class::<Arc<Gateway>>(),
         class::<Arc<Identity>>(),
+        class::<ConnectionFacts>(),
+        class::<EndedFacts>(),
         class::<Made>(),
+        class::<Target>(),
+        class::<Allowed>(),
         class::<NetworkSet>(),
     ]
 }
 
 /// A described value in Lua's hands.
 pub(super) struct Fact<T>(pub(super) T);
-
-/// A request with everything a script may read of it.
-pub(super) struct RequestFacts {
-    query: String,
-    uuid: Option<BuildId>,
-    build: Option<Arc<Build>>,
-    listener: String,
-    peer: IpAddr,
-    server_name: Option<String>,
-    identity: Option<Arc<Identity>>,
-}
-
-impl RequestFacts {
-    pub(super) fn new(request: &Request<'_>) -> Self {
-        Self {
-            query: request.query.to_owned(),
-            uuid: request.uuid.cloned(),
-            build: request.build.cloned(),
-            listener: request.listener.to_owned(),
-            peer: request.peer,
-            server_name: request.server_name.map(str::to_owned),
-            identity: request.identity.cloned(),
-        }
-    }
-}
-
-impl Described for RequestFacts {
-    const NAME: &'static str = "Request";
-    const ABOUT: &'static str = "What a viewer asked, and who asks.";
-    const FIELDS: &'static [Field<Self>] = &[
-        field(
-            "query",
-            STRING,
-            "The line that the viewer sent, without its end and trailing blanks.",
-            |lua, request| text(lua, &request.query),
-        ),
-        field("uuid", TEXT, "The build that the line names, known or not; nil if it names none.", |lua, request| {
-            optional(lua, request.uuid.as_ref().map(BuildId::as_str))
-        }),
-        field(
-            "build",
-            Type::Optional(&Type::Fact(<Arc<Build>>::KIND)),
-            "What is known of that build; nil if nothing is.",
-            |lua, request| fact(lua, request.build.as_ref()),
-        ),
-        field("listener", STRING, "The name of the listener that took the request.", |lua, request| {
-            text(lua, &request.listener)
-        }),
-        field("peer", STRING, "The viewer's address, without a port.", |lua, request| {
-            text(lua, &request.peer.to_canonical().to_string())
-        }),
-        field("server_name", TEXT, "The server name (SNI) that the viewer asked for over TLS.", |lua, request| {
-            optional(lua, request.server_name.as_deref())
-        }),
-        field(
-            "identity",
-            Type::Optional(&Type::Fact(<Arc<Identity>>::KIND)),
-            "Who the viewer proved to be by its certificate; nil without one.",
-            |lua, request| fact(lua, request.identity.as_ref()),
-        ),
-    ];
-}
-
-impl Described for Arc<Build> {
-    const NAME: &'static str = "Build";
-    const ABOUT: &'static str = "A build that Zuul asked its executors for.";
-    const FIELDS: &'static [Field<Self>] = &[
-        field("uuid", STRING, "The build's own uuid, 32 hexadecimal digits.", |lua, build| {
-            text(lua, build.uuid.as_str())
-        }),
-        field("tenant", TEXT, "Zuul's tenant.", |lua, build| optional(lua, build.tenant.as_deref())),
-        field("pipeline", TEXT, "Zuul's pipeline.", |lua, build| optional(lua, build.pipeline.as_deref())),
-        field(
-            "zone",
-            TEXT,
-            "The zone that it was asked to run in, which is not always where it runs: see worker.zone.",
-            |lua, build| zone(lua, build.zone.as_ref()),
-        ),
-        field(
-            "state",
-            TEXT,
-            "Zuul's word: requested, hold, running, paused, completed, or what a later Zuul adds.",
-            |lua, build| optional(lua, build.state.as_deref()),
-        ),
-        field(
-            "worker",
-            Type::Optional(&Type::Fact(Worker::KIND)),
-            "Who runs it; nil until an executor took it.",
-            |lua, build| fact(lua, build.worker.as_ref()),
-        ),
-    ];
-}
-
-impl Described for Worker {
-    const NAME: &'static str = "Worker";
-    const ABOUT: &'static str = "The executor that runs a build.";
-    const FIELDS: &'static [Field<Self>] = &[
-        field("hostname", STRING, "The executor's host name.", |lua, worker| text(lua, worker.hostname.as_str())),
-        field("log_port", NUMBER, "The port of its log streamer; nil if it registered none.", |_, worker| {
-            port(worker.log_port)
-        }),
-        field("zone", TEXT, "The zone that the build runs in; nil outside of every zone.", |lua, worker| {
-            zone(lua, worker.zone.as_ref())
-        }),
-    ];
-}
-
-impl Described for Arc<Gateway> {
-    const NAME: &'static str = "Gateway";
-    const ABOUT: &'static str = "A relay, or Zuul's own gateway, that is registered for a zone.";
-    const FIELDS: &'static [Field<Self>] = &[
-        field("id", STRING, "Its name in the registry, which no other gateway shares.", |lua, gateway| {
-            text(lua, &gateway.id)
-        }),
-        field("hostname", STRING, "The name to dial, and to verify.", |lua, gateway| {
-            text(lua, gateway.hostname.as_str())
-        }),
-        field("port", NUMBER, "The port to dial; nil if it registered none.", |_, gateway| port(gateway.public_port)),
-        field("zone", TEXT, "The zone that it serves; nil outside of every zone.", |lua, gateway| {
-            zone(lua, gateway.zone.as_ref())
-        }),
-        field("tls", Type::Boolean, "Whether it speaks TLS.", |_, gateway| Ok(Value::Boolean(gateway.use_ssl))),
-        field(
-            "state",
-            Type::Word(&["running", "paused", "initializing", "stopped", "unknown"]),
-            "What it says of itself.",
-            |lua, gateway| text(lua, gateway.state.as_str()),
-        ),
-        field("version", TEXT, "Its version, or Zuul's.", |lua, gateway| optional(lua, gateway.version.as_deref())),
-    ];
-}
-
-impl Described for Arc<Identity> {
-    const NAME: &'static str = "Identity";
-    const ABOUT: &'static str = "Who a viewer proved to be, by a certificate that was verified.";
-    const FIELDS: &'static [Field<Self>] = &[
-        field("subject", STRING, "The certificate's subject, as text.", |lua, identity| text(lua, &identity.subject)),
-        field("names", Type::List(&STRING), "Its subject alternative names.", |lua, identity| {
-            let names = lua.create_sequence_from(identity.names.iter().map(String::as_str))?;
-            names.set_readonly(true);
-            Ok(Value::Table(names))
-        }),
-        field("fingerprint", STRING, "Its SHA-256 fingerprint, in hexadecimal digits.", |lua, identity| {
-            text(lua, &identity.fingerprint)
-        }),
-    ];
-}
 
 // One metamethod for all fields: mlua's own field getters would go through a function in Lua for each read.
 impl<T: Described> UserData for Fact<T> {
@@ -314,10 +178,6 @@ pub(super) fn text(lua: &Lua, value: &str) -> mlua::Result<Value> {
 
 fn optional(lua: &Lua, value: Option<&str>) -> mlua::Result<Value> {
     value.map_or(Ok(Value::Nil), |value| text(lua, value))
-}
-
-fn port(number: Option<u16>) -> mlua::Result<Value> {
-    Ok(number.map_or(Value::Nil, |number| Value::Number(f64::from(number))))
 }
 
 fn class<T: Described>() -> Class {

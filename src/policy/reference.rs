@@ -7,8 +7,8 @@ mod markdown;
 use std::fmt;
 
 use super::description::{Function, Hook, Name, Namespace, Parameter, Type};
-use super::engine::HOOKS;
 use super::facts::classes;
+use super::hooks::HOOKS;
 use super::relay::RELAY;
 use super::{library, spelling};
 

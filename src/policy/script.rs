@@ -6,6 +6,8 @@ use thread_local::ThreadLocal;
 
 use super::answer::Decision;
 use super::engine::Engine;
+use super::failure::Complaint;
+use super::hooks::Has;
 use super::program::{Program, Surroundings};
 use super::sources::Source;
 use super::{Failure, LoadError, Place, Request};
@@ -14,6 +16,7 @@ use crate::config::settings;
 /// A compiled script, ready to be asked on any thread.
 pub(super) struct Script {
     program: Program,
+    has: Has,
     /// Empty before its thread's first decision, while it decides, and after a limit was hit.
     engines: ThreadLocal<Cell<Option<Engine>>>,
 }
@@ -36,13 +39,13 @@ impl Script {
     ) -> Result<Self, LoadError> {
         let program = Program::compile(source, surroundings.clone(), limits)?;
         // Not kept: whoever loads may well do so on a thread that never decides.
-        Engine::start(&program).map_err(|complaint| program.load_error(complaint))?;
-        Ok(Self { program, engines: ThreadLocal::new() })
+        let has = Engine::start(&program).map_err(|complaint| program.load_error(complaint))?.has();
+        Ok(Self { program, has, engines: ThreadLocal::new() })
     }
 
     /// The same script for a relay that stands elsewhere.
     pub(super) fn placed(&self, place: &Place) -> Self {
-        Self { program: self.program.placed(place.clone()), engines: ThreadLocal::new() }
+        Self { program: self.program.placed(place.clone()), has: self.has, engines: ThreadLocal::new() }
     }
 
     pub(super) fn program(&self) -> &Program {
@@ -54,20 +57,30 @@ impl Script {
         &self.program.title
     }
 
+    /// What there is to call beside `route`: asking for the rest would start an engine for nothing.
+    pub(super) fn has(&self) -> Has {
+        self.has
+    }
+
     pub(super) fn ask(&self, request: &Request<'_>, explaining: bool) -> Result<Answer, Failure> {
+        let made = self.with(|engine| engine.decide(request, explaining))?;
+        let (file, line) = self.program.locate(made.spot);
+        Ok(Answer { decision: made.decision, file, line })
+    }
+
+    /// Lets this thread's engine `work`.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&Engine) -> Result<T, Complaint>) -> Result<T, Failure> {
         let slot = self.engines.get_or_default();
         let engine = match slot.take() {
             Some(engine) => engine,
             None => Engine::start(&self.program).map_err(|complaint| self.program.failure(complaint))?,
         };
-        let outcome = engine.decide(request, explaining).map_err(|complaint| self.program.failure(complaint));
+        let outcome = work(&engine).map_err(|complaint| self.program.failure(complaint));
         // A limit may strike between any two instructions: what the script left half done goes with its engine.
         if !outcome.as_ref().is_err_and(|failure| failure.kind.is_limit()) {
             slot.set(Some(engine));
         }
-        let made = outcome?;
-        let (file, line) = self.program.locate(made.spot);
-        Ok(Answer { decision: made.decision, file, line })
+        outcome
     }
 }
 

@@ -1,11 +1,13 @@
 //! What a policy may expect of its engine, and the engine of a policy: on real scripts, through the public face.
 
 mod folders;
+mod hooks;
 mod isolation;
 mod loading;
 mod mistakes;
 mod routes;
 mod runaways;
+mod shared;
 mod threads;
 mod tools;
 mod zuul;
@@ -77,12 +79,16 @@ impl Scene {
         self
     }
 
+    pub(super) fn known(&self) -> Known<'_> {
+        Known { snapshot: &self.snapshot, world: &self.world, at: self.at }
+    }
+
     pub(super) fn request(&self) -> Request<'_> {
         Request {
             query: &self.query.line,
             uuid: self.query.build.as_ref(),
             build: self.build.as_ref(),
-            known: Known { snapshot: &self.snapshot, world: &self.world, at: self.at },
+            known: self.known(),
             listener: "finger",
             peer: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
             server_name: Some("logs.example"),
@@ -147,6 +153,16 @@ pub(super) fn try_load(text: &str, limits: settings::Policy) -> Result<Policy, L
 
 pub(super) fn load(text: &str) -> Policy {
     try_load(text, settings::Policy::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A policy that refuses every request, and has `more` after that, from line 2 on.
+pub(super) fn hooking(more: &str) -> Policy {
+    load(&hooks(more))
+}
+
+pub(super) fn hooks(more: &str) -> String {
+    let head = "local policy = { api = 1, route = function() return relay.refuse('no') end }";
+    format!("{head}\n{more}\nreturn policy")
 }
 
 /// A policy whose `route(request)` has `body`.

@@ -18,6 +18,7 @@ mod check;
 mod demo;
 mod diff;
 mod explain;
+mod hooks;
 mod logging;
 mod metrics;
 mod records;

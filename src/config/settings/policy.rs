@@ -29,6 +29,8 @@ pub struct Policy {
     pub memory_limit: usize,
     /// Calls within calls.
     pub recursion_limit: usize,
+    /// Most memory of the table that all scripts share, in bytes.
+    pub shared_limit: usize,
     /// What a changed policy must get right on the live registry before it takes over.
     pub dry_run: DryRun,
     /// Decides beside it, on trial.
@@ -120,6 +122,7 @@ impl Default for Policy {
             time_limit: Duration::from_millis(50),
             memory_limit: 16 << 20,
             recursion_limit: 200,
+            shared_limit: 4 << 20,
             dry_run: DryRun::default(),
             candidate: None,
         }

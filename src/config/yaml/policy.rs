@@ -41,6 +41,7 @@ pub(super) fn policy(root: &mut Section<'_>, listeners: &[Listener], around: Sur
         time_limit: limit.unwrap_or(default.time_limit),
         memory_limit: section.value("memory_limit", size).unwrap_or(default.memory_limit),
         recursion_limit: section.value("recursion_limit", whole(DEPTH)).unwrap_or(default.recursion_limit),
+        shared_limit: section.value("shared_limit", size).unwrap_or(default.shared_limit),
         dry_run: section.value("dry_run", one_of(&DRY_RUNS)).unwrap_or(default.dry_run),
         ..default
     };

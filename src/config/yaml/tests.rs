@@ -90,7 +90,7 @@ fn every_key_is_documented() {
         documented.extend(present.then_some(setting));
     }
     assert_eq!(asked, documented);
-    assert_eq!(documented.len(), 103, "{documented:#?}");
+    assert_eq!(documented.len(), 104, "{documented:#?}");
 }
 
 /// A documented value that is no example is either needed or a default: without it the settings stay the same.
@@ -116,7 +116,7 @@ fn documented_values_are_defaults_also_where_they_are_off() {
         }
     }
     assert_eq!(needed, ["- name: finger", "address: \"[::]:79\""]);
-    assert_eq!(defaults, 40);
+    assert_eq!(defaults, 41);
 }
 
 #[test]
@@ -210,6 +210,7 @@ fn every_policy() -> Policy {
         time_limit: Duration::from_millis(9),
         memory_limit: 10 << 20,
         recursion_limit: 23,
+        shared_limit: 24 << 10,
         dry_run: DryRun::Errors,
         candidate: None,
     };

@@ -40,6 +40,7 @@ impl Type {
     fn word(self) -> String {
         match self {
             Self::Any => "any".to_owned(),
+            Self::Nothing => "()".to_owned(),
             Self::Boolean => "boolean".to_owned(),
             Self::Number => "number".to_owned(),
             Self::String => "string".to_owned(),

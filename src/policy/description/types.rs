@@ -14,6 +14,8 @@ const MAX_LOOKED_AT: usize = 1024;
 pub(in crate::policy) enum Type {
     /// Any value at all.
     Any,
+    /// No value: what a function returns that is called for what it does.
+    Nothing,
     /// `true` or `false`.
     Boolean,
     /// A number.
@@ -50,6 +52,7 @@ impl Type {
     pub(super) fn check(&self, value: &Value) -> Result<(), Mismatch> {
         let fits = match (self, value) {
             (Self::Any, _)
+            | (Self::Nothing, Value::Nil)
             | (Self::Optional(_), Value::Nil)
             | (Self::Boolean, Value::Boolean(_))
             | (Self::Number, Value::Number(_) | Value::Integer(_))

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{classes, namespaces};
-use crate::policy::description::Namespace;
+use crate::policy::description::{Namespace, Type};
 
 const HEAD: &str = "\
 ---@meta
@@ -39,8 +39,10 @@ fn namespace(file: &mut String, of: &Namespace) {
                 writeln!(file, "---@param {} {} {}", parameter.name, parameter.of.luals(), parameter.expects);
         }
         let names: Vec<_> = function.parameters.iter().map(|parameter| parameter.name).collect();
-        let (returns, names) = (function.returns.luals(), names.join(", "));
-        let _infallible = writeln!(file, "---@return {returns}\nfunction {name}.{}({names}) end", function.name);
+        if !matches!(function.returns, Type::Nothing) {
+            let _infallible = writeln!(file, "---@return {}", function.returns.luals());
+        }
+        let _infallible = writeln!(file, "function {name}.{}({}) end", function.name, names.join(", "));
     }
     of.inner.iter().for_each(|inner| namespace(file, inner));
 }

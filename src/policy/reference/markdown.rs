@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Entry, classes, entries, library, namespaces};
+use super::{Entry, HOOKS, classes, library, namespaces};
+use crate::policy::description::Namespace;
 
 const HEAD: &str = "\
 # Reference of the policy language
@@ -17,17 +18,9 @@ are read-only, and to read a field that does not exist is an error that says whi
 /// The whole page.
 pub(super) fn page() -> String {
     let mut page = HEAD.to_owned();
-    let all = entries();
-    let of = |prefix: &str| {
-        let prefix = format!("{prefix}.");
-        all.iter().filter(move |entry| entry.name.starts_with(&prefix) && !rest(&entry.name, &prefix).contains('.'))
-    };
     page.push_str("\n## Functions of a policy\n");
-    all.iter().filter(|entry| entry.usage.starts_with("function policy.")).for_each(|entry| item(&mut page, entry));
-    for namespace in namespaces() {
-        heading(&mut page, namespace.name, namespace.about);
-        of(namespace.name).for_each(|entry| item(&mut page, entry));
-    }
+    HOOKS.iter().map(Entry::of_hook).for_each(|entry| item(&mut page, &entry));
+    namespaces().for_each(|of| namespace(&mut page, of));
     for class in classes() {
         heading(&mut page, class.name, class.about);
         if !class.fields.is_empty() {
@@ -41,8 +34,12 @@ pub(super) fn page() -> String {
     page
 }
 
-fn rest<'a>(name: &'a str, prefix: &str) -> &'a str {
-    name.strip_prefix(prefix).unwrap_or(name)
+/// A namespace under a heading of its own, and those in it after it.
+fn namespace(page: &mut String, of: &Namespace) {
+    heading(page, of.name, of.about);
+    of.constants.iter().for_each(|constant| item(page, &Entry::of_name(of.name, &constant.name)));
+    of.functions.iter().for_each(|function| item(page, &Entry::of_function(of, function)));
+    of.inner.iter().for_each(|inner| namespace(page, inner));
 }
 
 fn heading(page: &mut String, name: &str, about: &str) {
