@@ -233,6 +233,11 @@ impl Verdict {
 }
 
 impl Decider {
+    /// Whether it is the policy on trial.
+    pub fn is_candidate(&self) -> bool {
+        matches!(self.trial, Some((_, true)))
+    }
+
     /// Takes note of the end of a stream, as [`Policy::ended`] does.
     pub fn ended(&self, ended: &Ended<'_>, known: &Known<'_>) {
         self.policy.ended(ended, known);

@@ -70,6 +70,7 @@ impl<'a> Asked<'a> {
             seed: self.seed,
         };
         let Verdict { route, by } = self.deciding.decide(&request);
+        record.decided(by.is_candidate());
         tell(by, self.shared, record);
         let route = route.map_err(|failure| Fault::Policy(failure.to_string()))?;
         record.routed(&route.tags);

@@ -24,6 +24,7 @@ mod metrics;
 mod records;
 mod reload;
 mod root;
+mod shadow;
 mod site;
 mod stream;
 mod systemd;
