@@ -1,6 +1,7 @@
 //! A policy on trial: it decides every request beside the active policy, what differs is counted and kept, and it may be
 //! given a growing share of the requests, which it loses again by itself when it does worse. Never lets a stream suffer
-//! from a candidate's failure: where it fails, the active policy's route is gone in the same request.
+//! from a candidate's failure: where it fails, or breaks its own invariant, the active policy's route is gone in the same
+//! request.
 //!
 //! `route` is pure, so asking a candidate has no effect. What may have one is asked of whoever decides alone: `ended` of
 //! the policy that decided the stream's route; `accept` and background work of the active policy always, because the
@@ -35,7 +36,7 @@ use crate::generation::Generation;
 use crate::metrics;
 use crate::policy::{Ended, Failure, Known, Moment, Policy, Request};
 use crate::route::Route;
-use crate::trial::{self, Kind};
+use crate::trial::{self, Verdict};
 
 /// How much longer a candidate that hit a limit is left alone than that took: nobody waits for it more than a hundredth
 /// of the time.
@@ -51,7 +52,7 @@ pub struct Candidate {
 
 /// What was decided about a request, and by whom.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct Decided {
     /// What was decided.
     pub route: Result<Route, Failure>,
     /// Who is to be told how its stream ended.
@@ -84,8 +85,8 @@ struct Trial {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Terms {
     canary: Canary,
-    /// Whether a build that loses its way is an error.
-    strict: bool,
+    /// What counts as an error is what would keep a changed policy out; failures always do.
+    rule: DryRun,
 }
 
 /// The course of a candidate, and which decisions it knows of.
@@ -111,7 +112,8 @@ impl Candidate {
             metrics.shows(0, false);
             return None;
         };
-        let terms = Terms { canary: candidate.canary.clone(), strict: settings.dry_run == DryRun::Strict };
+        let rule = if settings.dry_run == DryRun::Off { DryRun::Errors } else { settings.dry_run };
+        let terms = Terms { canary: candidate.canary.clone(), rule };
         let active = generation.policy.clone();
         let previous = previous.filter(|previous| previous.policy.is(&policy));
         let same = previous.filter(|previous| previous.active.is(&active) && previous.trial.terms == terms);
@@ -128,23 +130,26 @@ impl Candidate {
     }
 
     /// Decides as both policies do, and lets one of them have its way.
-    pub fn decide(&self, request: &Request<'_>) -> Verdict {
-        let now = self.active.route(request);
-        let takes = share::takes(self.trial.percent.load(Ordering::Relaxed), request);
+    pub fn decide(&self, request: &Request<'_>) -> Decided {
+        let takes = self.takes(request);
+        let now = Verdict::of(&self.active, request);
         let then = self.ask(request);
         if let Some(then) = &then {
             self.compare(request, &now, then);
         }
+        let counts = &self.trial.counts;
+        // This very decision may have cost it its share.
+        if !takes || !self.takes(request) {
+            return Decided { route: now.route, by: self.decider(false) };
+        }
         match then {
-            Some(Ok(route)) if takes => {
-                self.trial.counts.taken.inc();
-                Verdict { route: Ok(route), by: self.decider(true) }
+            Some(Verdict { route: Ok(route), broken: None }) => {
+                counts.taken.inc();
+                Decided { route: Ok(route), by: self.decider(true) }
             }
             _ => {
-                if takes {
-                    self.trial.counts.fell_back.inc();
-                }
-                Verdict { route: now, by: self.decider(false) }
+                counts.fell_back.inc();
+                Decided { route: now.route, by: self.decider(false) }
             }
         }
     }
@@ -154,8 +159,12 @@ impl Candidate {
         view::of(self)
     }
 
+    fn takes(&self, request: &Request<'_>) -> bool {
+        share::takes(self.trial.percent.load(Ordering::Relaxed), request)
+    }
+
     /// Asks the candidate, unless it rests.
-    fn ask(&self, request: &Request<'_>) -> Option<Result<Route, Failure>> {
+    fn ask(&self, request: &Request<'_>) -> Option<Verdict> {
         let Trial { begun, resting, counts, .. } = &*self.trial;
         let now = request.known.at.tick.saturating_duration_since(begun.tick);
         if nanoseconds(now) < resting.load(Ordering::Relaxed) {
@@ -163,16 +172,16 @@ impl Candidate {
             return None;
         }
         let start = Instant::now();
-        let decision = self.policy.route(request);
-        if decision.as_ref().is_err_and(|failure| failure.kind.is_limit()) {
+        let verdict = Verdict::checked(&self.policy, request);
+        if verdict.route.as_ref().is_err_and(|failure| failure.kind.is_limit()) {
             resting.store(nanoseconds(now + start.elapsed() * REST), Ordering::Relaxed);
         }
-        Some(decision)
+        Some(verdict)
     }
 
-    fn compare(&self, request: &Request<'_>, now: &Result<Route, Failure>, then: &Result<Route, Failure>) {
-        let Trial { counts, differences, .. } = &*self.trial;
-        if now.is_err() {
+    fn compare(&self, request: &Request<'_>, now: &Verdict, then: &Verdict) {
+        let Trial { counts, differences, terms, .. } = &*self.trial;
+        if now.route.is_err() {
             counts.active_failed.fetch_add(1, Ordering::Relaxed);
         }
         let Some((kind, was, would)) = trial::change(now, then) else {
@@ -180,15 +189,15 @@ impl Candidate {
             return;
         };
         let before = counts.of(kind).map_or(0, counts::Count::inc);
-        if let Err(why) = then {
-            tell_failure(why, before);
+        if kind.is_failure() {
+            tell_failure(&would, before);
         }
         let worker = request.build.and_then(|build| build.worker.as_ref());
         let zone = worker.and_then(|worker| worker.zone.clone());
         let example = request.uuid.map_or(request.query, |uuid| uuid.as_str());
         let alike = Alike { kind, now: was, then: would, zone };
         locked(differences).keep(alike, example, request.known.at.wall);
-        if matches!(kind, Kind::Failed | Kind::Unroutable) {
+        if kind.breaks(terms.rule) {
             self.trial.review(Pair::default(), request.known.at);
         }
     }
@@ -218,14 +227,14 @@ impl Candidate {
 }
 
 /// The first failure is worth a look; that more of the same follow is in metrics.
-fn tell_failure(why: &Failure, before: u64) {
+fn tell_failure(why: &str, before: u64) {
     match before {
-        0 => warn!(%why, "the candidate failed; no stream suffers; see fingerpost policy shadow"),
-        _ => debug!(%why, "the candidate failed"),
+        0 => warn!(why, "the candidate failed; no stream suffers; see fingerpost policy shadow"),
+        _ => debug!(why, "the candidate failed"),
     }
 }
 
-impl Verdict {
+impl Decided {
     /// What the only policy decided.
     pub fn undisputed(policy: &Policy, request: &Request<'_>) -> Self {
         Self { route: policy.route(request), by: Decider::from(policy.clone()) }
@@ -274,7 +283,7 @@ impl Trial {
 
     /// Takes note of `streams`, and of the decisions since the last time, and draws the conclusion.
     fn review(&self, streams: Pair, now: Moment) {
-        let decisions = self.counts.decisions(self.terms.strict);
+        let decisions = self.counts.decisions(self.terms.rule);
         let turn = {
             let mut judged = self.judged();
             let news = decisions.since(judged.known);

@@ -178,8 +178,8 @@ pub struct Candidate {
     pub decisions: Reasons,
     /// Its decisions that failed, likewise.
     pub failures: Reasons,
-    /// What its decisions are beside those of the active policy: `same`, `rerouted`, `unroutable`, `answered`, `fails`; or
-    /// `unasked`, while it is left alone after it hit a limit.
+    /// What its decisions are beside those of the active policy: `same`, `rerouted`, `unroutable`, `answered`, `broken`,
+    /// `fails`; or `unasked`, while it is left alone after it hit a limit.
     pub compared: Reasons,
     /// Requests of its share: `taken`, or `fell_back` to the active policy because it failed.
     pub requests: Reasons,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::candidate::{Candidate, Verdict};
+use crate::candidate::{Candidate, Decided};
 use crate::generation::Generation;
 use crate::metrics::Metrics;
 use crate::policy::{Known, Moment, Request, SharedTable, World};
@@ -98,10 +98,10 @@ impl Deciding {
     }
 
     /// Decides about one request, beside the candidate if there is one.
-    pub fn decide(&self, request: &Request<'_>) -> Verdict {
+    pub fn decide(&self, request: &Request<'_>) -> Decided {
         match &self.candidate {
             Some(candidate) => candidate.decide(request),
-            None => Verdict::undisputed(&self.generation.policy, request),
+            None => Decided::undisputed(&self.generation.policy, request),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use prometheus_client::metrics::counter::Counter;
 
 use super::tally::{Pair, Tally};
+use crate::config::settings::DryRun;
 use crate::metrics::{self, ByReason, Trialled};
 use crate::trial::Kind;
 
@@ -66,12 +67,11 @@ impl Counts {
         self.streams.streams.get_or_create(&Trialled { policy, result }).inc();
     }
 
-    /// How many decisions were compared and how many of these were errors. With `strict`, a build that loses its way is
-    /// one.
-    pub(super) fn decisions(&self, strict: bool) -> Decisions {
+    /// How many decisions were compared, and how many of these are errors where `rule` holds.
+    pub(super) fn decisions(&self, rule: DryRun) -> Decisions {
         let of = |kind| self.of(kind).map_or(0, Count::get);
         // Errors first: whoever counts meanwhile makes a rate smaller and none greater.
-        let errors = of(Kind::Failed) + if strict { of(Kind::Unroutable) } else { 0 };
+        let errors = Kind::ALL.into_iter().filter(|kind| kind.breaks(rule)).map(of).sum();
         let active_errors = self.active_failed.load(Ordering::Relaxed);
         let total = self.same.get() + Kind::ALL.map(of).iter().sum::<u64>();
         Decisions { total, errors, active_errors }

@@ -3,8 +3,9 @@
 //!
 //! A candidate is judged by two rates, each beside the active policy's own, and each from `min_streams` on:
 //!
-//! - errors: of a hundred decisions, how many it failed at. Both policies decide every request, so both are asked the
-//!   same. Under `dry_run: strict`, leaving a build without a way that the active policy has a way for is an error, too.
+//! - errors: of a hundred decisions, at how many it failed or broke its own invariant. Both policies decide every request,
+//!   so both are asked the same. Under `dry_run: strict`, leaving a build without a way that the active policy has a way
+//!   for is an error, too.
 //! - failures: of a hundred streams that ended, how many ended by the fault of the policy or of the upstream that it
 //!   chose. Where the active policy decides no stream any more, its last streams count.
 //!

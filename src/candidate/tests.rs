@@ -55,18 +55,18 @@ impl Relay {
     }
 
     /// Has the build decided, and whoever decided it told that its stream ended so.
-    fn serve(&self, number: usize, blame: Blame) -> Verdict {
+    fn serve(&self, number: usize, blame: Blame) -> Decided {
         let verdict = self.decide(number);
         self.end(&verdict, blame);
         verdict
     }
 
-    fn end(&self, verdict: &Verdict, blame: Blame) {
+    fn end(&self, verdict: &Decided, blame: Blame) {
         let (snapshot, world) = (Arc::<Snapshot>::default(), Arc::<World>::default());
         verdict.by.ended(&ended(blame), &Known { snapshot: &snapshot, world: &world, at: self.now });
     }
 
-    fn decide(&self, number: usize) -> Verdict {
+    fn decide(&self, number: usize) -> Decided {
         let build = Arc::new(Build {
             uuid: BuildId::parse(&format!("{number:032x}")).unwrap(),
             zone: None,
@@ -109,7 +109,7 @@ fn beside(keys: &str) -> String {
 }
 
 /// What the viewer is told.
-fn said(verdict: &Verdict) -> &str {
+fn said(verdict: &Decided) -> &str {
     match verdict.route.as_ref().map(|route| &route.way) {
         Ok(Way::Refuse(text)) => text,
         other => panic!("{other:?}"),
@@ -196,6 +196,20 @@ fn where_the_candidate_fails_the_active_policy_decides_in_the_same_request() {
     let view = relay.view();
     assert_eq!(view.different, [("fails".to_owned(), 1)]);
     assert!(view.differences[0].then.contains("new.lua:2: no"), "{view:#?}");
+}
+
+#[test]
+fn a_route_against_the_candidates_own_invariant_is_not_taken() {
+    let relay = Relay::new("percent: 100, rollback: {min_streams: 3}", "return relay.refuse('new')");
+    let script = "return { api = 1, route = function() return relay.refuse('new') end,
+        invariant = function() return 'nobody is refused' end }";
+    std::fs::write(relay.dir.path().join("next/new.lua"), script).unwrap();
+    let mut relay = relay;
+    relay.reload(&beside("percent: 100, rollback: {min_streams: 3}"));
+    (0..3).for_each(|number| assert_eq!(said(&relay.serve(number, Blame::Nobody)), "active"));
+    let view = relay.view();
+    assert_eq!((view.fell_back, &view.different[..]), (2, &[("broken".to_owned(), 3)][..]), "the third cost its share");
+    assert!(view.differences[0].then.contains("nobody is refused") && view.rolled_back.is_some(), "{view}");
 }
 
 #[test]

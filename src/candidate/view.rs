@@ -102,7 +102,7 @@ pub(super) fn of(candidate: &Candidate) -> View {
             Stage::Sharing(_) => None,
         },
         next: course.ahead().map(next),
-        compared: counts.decisions(false).total(),
+        compared: counts.decisions(trial.terms.rule).total(),
         different: Kind::ALL.map(of_kind).into_iter().filter(|(_, count)| *count > 0).collect(),
         unasked: counts.unasked.get(),
         taken: counts.taken.get(),

@@ -5,6 +5,7 @@ mod hooks;
 mod isolation;
 mod loading;
 mod mistakes;
+mod registry;
 mod routes;
 mod runaways;
 mod shared;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::expiry::Expiry;
 use super::tell;
-use crate::candidate::Verdict;
+use crate::candidate::Decided;
 use crate::config::settings;
 use crate::fault::{Blame, Fault};
 use crate::listener::Viewer;
@@ -69,7 +69,7 @@ impl<'a> Asked<'a> {
             identity: viewer.identity.as_ref(),
             seed: self.seed,
         };
-        let Verdict { route, by } = self.deciding.decide(&request);
+        let Decided { route, by } = self.deciding.decide(&request);
         record.decided(by.is_candidate());
         tell(by, self.shared, record);
         let route = route.map_err(|failure| Fault::Policy(failure.to_string()))?;
