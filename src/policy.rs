@@ -56,6 +56,7 @@ pub use known::{Known, Moment, World};
 use modules::Modules;
 use program::Surroundings;
 pub use question::{Ended, Request};
+pub(crate) use rank::rank;
 use script::{Answer, Script};
 pub use shared::SharedTable;
 use sources::Sources;

@@ -25,6 +25,7 @@ mod mistakes;
 mod records;
 mod reload;
 mod root;
+mod shadow;
 mod site;
 mod stream;
 mod systemd;
