@@ -14,7 +14,7 @@ mod policy;
 mod tls;
 
 pub use network::Network;
-pub use policy::{DryRun, Param, Params, Policy, Rule};
+pub use policy::{Background, DryRun, Param, Params, Policy, Rule};
 pub use tls::{ClientCertificates, ClientTls, KeyPairFiles, ServerTls, TlsVersion, Trust};
 
 /// Everything one generation is made from.
