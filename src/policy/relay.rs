@@ -2,6 +2,7 @@
 
 mod admission;
 mod clock;
+mod every;
 mod options;
 mod params;
 mod registry;
@@ -9,6 +10,8 @@ mod routes;
 mod shared;
 
 use mlua::Value;
+
+pub(super) use options::limit;
 
 use super::description::{Constant, Namespace, Type, name};
 use super::facts;
@@ -56,6 +59,7 @@ pub(super) const RELAY: Namespace = Namespace {
         routes::HAND_OVER,
         admission::ALLOW,
         clock::NOW,
+        every::EVERY,
     ],
     inner: &[shared::SHARED],
 };
