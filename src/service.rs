@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
@@ -23,15 +23,15 @@ use crate::config::{Loaded, Source};
 use crate::generation::Generation;
 use crate::keyring::Keyring;
 use crate::logging::Logging;
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use crate::monitoring::Monitoring;
-use crate::policy::Policy;
 use crate::process::PidFile;
 use crate::registry::State;
 use crate::relay::Relay;
 use crate::shared::Shared;
+use crate::standing::Standing;
 use crate::tasks::Tasks;
-use crate::trial::{Comparison, Kind, Trial};
+use crate::trial::{Comparison, Trial};
 use crate::watch::{Watched, Watcher};
 
 /// Longest time that reading a new generation may take.
@@ -55,6 +55,7 @@ pub struct Service {
     monitoring: Monitoring,
     pid_file: Option<PidFile>,
     metrics: Arc<Metrics>,
+    standing: watch::Sender<Standing>,
     logging: Logging,
     watcher: Watcher,
     orders: Option<mpsc::Receiver<Order>>,
@@ -136,22 +137,30 @@ impl Service {
     /// Loads everything again and puts it in force, or leaves everything as it is and says why.
     async fn reload(&mut self, by: &str) -> Result<(), Vec<String>> {
         systemd::reloading();
-        let outcome = self.try_reload().await;
+        let outcome = self.try_reload().await.map_err(|why| format!("{why:#}"));
         systemd::ready();
-        let result = if outcome.is_ok() { "applied" } else { "refused" };
-        self.metrics.reloads.reloads.get_or_create(&metrics::Reload { result }).inc();
+        self.note(by, &outcome);
         match outcome {
             Ok((generation, needs_restart)) if needs_restart.is_empty() => info!(by, generation, "reloaded"),
             Ok((generation, needs_restart)) => {
                 warn!(by, generation, ?needs_restart, "reloaded, but for keys that only a restart can change");
             }
             Err(why) => {
-                let why = format!("{why:#}");
                 error!(by, why, "reload refused; the last good generation goes on");
                 return Err(why.lines().map(str::to_owned).collect());
             }
         }
         Ok(())
+    }
+
+    /// Shows what a reload came to; before it is counted, because who saw the counter move asks for the reason.
+    fn note(&self, by: &str, outcome: &Result<(u64, Vec<&'static str>), String>) {
+        let standing = match outcome {
+            Ok((generation, needs_restart)) => Standing::on(*generation, by, needs_restart.clone()),
+            Err(why) => self.standing.borrow().refusing(by, why),
+        };
+        self.standing.send_replace(standing);
+        self.metrics.reloads.count(outcome.is_ok());
     }
 
     /// The number of the new generation, and the keys that kept their old value.
@@ -240,19 +249,21 @@ impl Next<'_> {
         let generation = load(self.running.number + 1, settings, self.keyring, self.metrics).await?;
         let rule = generation.settings.policy.dry_run;
         if rule != DryRun::Off && !generation.policy.is(&self.running.policy) {
-            self.try_out(&generation.policy, rule).await?;
+            self.try_out(&generation, rule).await?;
         }
         Ok((generation, fixed))
     }
 
-    /// Lets `candidate` decide every running build, as a relay of each zone would, and refuses it if it breaks `rule`.
-    async fn try_out(&self, candidate: &Policy, rule: DryRun) -> Result<()> {
-        let (running, candidate) = (Arc::clone(self.running), candidate.clone());
+    /// Lets the policy of `next` decide every running build, as a relay of each zone would, and refuses it if it breaks
+    /// `rule`.
+    async fn try_out(&self, next: &Generation, rule: DryRun) -> Result<()> {
+        let (running, candidate) = (Arc::clone(self.running), next.policy.clone());
+        let listeners = next.settings.listeners.clone();
         let shared = Arc::clone(self.shared);
         let deadline = Instant::now() + TRIAL;
         let trying = move || {
             let snapshot = shared.registry.snapshot();
-            Trial::new(&running, &candidate, shared.known(&snapshot)).run(deadline)
+            Trial::new(&running, &candidate, &listeners, shared.known(&snapshot)).run(deadline)
         };
         let found = spawn_blocking(trying).await?;
         let Comparison { builds, zones, decisions, left_out, .. } = found;
@@ -260,7 +271,7 @@ impl Next<'_> {
             bail!(
                 "the new policy was tried on {builds} running builds for {zones} zones, and would harm {} of {decisions} \
                  decisions:\n{worst}\nsee all of it with: fingerpost policy diff; if it is meant, set policy.dry_run",
-                found.count(Kind::Failed) + found.count(Kind::Unroutable)
+                found.harmed(rule)
             );
         }
         info!(builds, zones, decisions, left_out, changed = found.changes.len(), "the new policy was tried");

@@ -6,6 +6,7 @@
 mod registry;
 mod request;
 mod route;
+mod sight;
 mod stream;
 
 use std::cell::OnceCell;
@@ -22,9 +23,10 @@ use super::library::NetworkSet;
 use super::outside::ResponseFacts;
 use super::{FailureKind, spelling};
 use crate::names::Zone;
-use crate::registry::{Build, Gateway, Worker};
+use crate::registry::{Build, Executor, Gateway, Worker};
 use crate::route::Target;
 use crate::tls::Identity;
+use crate::upstream::Observed;
 pub(super) use request::RequestFacts;
 pub(super) use stream::{Allowed, ConnectionFacts, EndedFacts};
 
@@ -60,6 +62,8 @@ pub(super) fn classes() -> Vec<Class> {
         class::<Arc<Build>>(),
         class::<Worker>(),
         class::<Arc<Gateway>>(),
+        class::<Arc<Executor>>(),
+        class::<Observed>(),
         class::<Arc<Identity>>(),
         class::<ConnectionFacts>(),
         class::<EndedFacts>(),

@@ -9,7 +9,7 @@ use mlua::Function;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
-use super::failure::{Complaint, Spot};
+use super::failure::Spot;
 use super::leash::Leash;
 use super::outside::{Outside, Reach};
 use super::program::Program;
@@ -41,15 +41,6 @@ pub struct Jobs {
     leash: Arc<Leash>,
     /// Absent before the first run, while one runs, and after a limit was hit.
     engine: Option<Engine>,
-}
-
-/// Why a run of a job failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobFailure {
-    /// Where and why.
-    pub failure: Failure,
-    /// The text of that line.
-    pub excerpt: Option<String>,
 }
 
 impl Jobs {
@@ -94,32 +85,22 @@ impl Jobs {
     /// # Errors
     /// What the script did wrong, or which of its limits it hit. The next run begins as if this one had not been,
     /// but for what it wrote to the shared table.
-    pub fn run(&mut self, job: usize, known: &Known<'_>, outside: &Arc<dyn Outside>) -> Result<(), JobFailure> {
+    pub fn run(&mut self, job: usize, known: &Known<'_>, outside: &Arc<dyn Outside>) -> Result<(), Failure> {
         self.leash.start();
         let engine = match self.engine.take() {
             Some(engine) => engine,
-            None => Engine::start_on(&self.leash, &self.program).map_err(|complaint| self.failed(complaint))?,
+            None => {
+                Engine::start_on(&self.leash, &self.program).map_err(|complaint| self.program.failure(complaint))?
+            }
         };
         engine.lend(Some(Reach { outside: Arc::clone(outside), leash: Arc::clone(&self.leash) }));
-        let outcome = self.leash.stop(engine.work(job, known)).map_err(|complaint| self.failed(complaint));
+        let outcome = self.leash.stop(engine.work(job, known)).map_err(|complaint| self.program.failure(complaint));
         engine.lend::<Reach>(None);
         // A limit may strike between any two instructions: what the script left half done goes with its engine.
-        if !outcome.as_ref().is_err_and(|failed| failed.failure.kind.is_limit()) {
+        if !outcome.as_ref().is_err_and(|failure| failure.kind.is_limit()) {
             self.engine = Some(engine);
         }
         outcome
-    }
-
-    fn failed(&self, complaint: Complaint) -> JobFailure {
-        let excerpt = self.program.load_error(complaint.clone()).excerpt;
-        JobFailure { failure: self.program.failure(complaint), excerpt }
-    }
-}
-
-impl fmt::Display for JobFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.failure)?;
-        self.excerpt.as_ref().map_or(Ok(()), |line| write!(f, "\n    {line}"))
     }
 }
 

@@ -1,12 +1,15 @@
 //! The global `relay`: what this relay knows, and the makers of routes. What each name does stands in the room below.
 
 mod admission;
+mod any;
 mod clock;
 mod every;
 mod options;
+mod order;
 mod params;
 mod registry;
 mod routes;
+mod seen;
 mod shared;
 
 use mlua::Value;
@@ -51,11 +54,21 @@ pub(super) const RELAY: Namespace = Namespace {
     ],
     functions: &[
         registry::GATEWAYS,
+        registry::ZONES,
+        registry::EXECUTORS,
+        registry::BUILD_BY_UUID,
+        registry::BUILDS,
+        registry::TENANTS,
+        registry::BUILD_COUNT,
+        registry::RUNNING_COUNT,
+        registry::AGE,
+        seen::SEEN,
         routes::DIRECT,
         routes::VIA,
         routes::REFUSE,
         routes::REPLY,
         routes::CONNECT,
+        any::ANY,
         routes::HAND_OVER,
         admission::ALLOW,
         clock::NOW,

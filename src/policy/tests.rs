@@ -5,6 +5,8 @@ mod hooks;
 mod isolation;
 mod loading;
 mod mistakes;
+mod order;
+mod registry;
 mod routes;
 mod runaways;
 mod shared;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::process::{Child, Command};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -20,6 +20,9 @@ use crate::support::viewer::{PATIENCE, Viewer};
 
 /// The build that a site's registry has, unless a test writes another.
 pub(crate) const BUILD: &str = "4a1c9be27f0e4c06b9d2c8f3a1e5d700";
+
+/// Lines of a relay's log that are shown when its test fails.
+const SHOWN: usize = 300;
 
 /// A relay's folder and address.
 pub(crate) struct Site {
@@ -131,6 +134,15 @@ impl Site {
         relay
     }
 
+    /// Has the relay obey a command, by the socket that its configuration calls `command`; returns the answer.
+    pub(crate) async fn tell(&self, command: &str) -> String {
+        let mut socket = UnixStream::connect(self.path("command")).await.expect("connected");
+        socket.write_all(format!("{command}\n").as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        timeout(PATIENCE, socket.read_to_string(&mut answer)).await.expect("an answer in time").expect("an answer");
+        answer
+    }
+
     /// Has the log of its build carried, from first to last byte.
     pub(crate) async fn carries(&self, executor: &Executor) {
         let mut viewer = self.watch(BUILD).await;
@@ -155,6 +167,13 @@ impl Relay {
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("it was not waited for")
+    }
+
+    /// Its resident memory, in KiB.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// Sends a signal, by its name.
@@ -211,7 +230,7 @@ impl Relay {
     }
 
     /// What the monitoring port answers to a GET; nothing while it is closed.
-    async fn http(&self, path: &str) -> Option<String> {
+    pub(crate) async fn http(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(self.monitoring).await.ok()?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
@@ -224,7 +243,9 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- it logged:\n{}", self.log.text());
+            let lines = self.log.lines();
+            let (left_out, shown) = lines.split_at(lines.len().saturating_sub(SHOWN));
+            eprintln!("--- it logged, after {} lines more:\n{}", left_out.len(), shown.join("\n"));
         }
     }
 }

@@ -13,7 +13,7 @@ use tracing::{Span, warn};
 use super::schedule::Schedule;
 use super::tally::Tally;
 use crate::metrics;
-use crate::policy::{Failure, FailureKind, JobFailure, Jobs, Known, Outside, World};
+use crate::policy::{Failure, FailureKind, Jobs, Known, Outside, World};
 use crate::registry::Registry;
 
 /// Longest wait for the jobs of the generation before. They are aborted within milliseconds, unless the kernel holds
@@ -76,7 +76,7 @@ impl Runner {
     }
 
     /// Runs `job` to its end.
-    async fn once(&self, job: usize, outside: &Arc<dyn Outside>) -> Result<(), JobFailure> {
+    async fn once(&self, job: usize, outside: &Arc<dyn Outside>) -> Result<(), Failure> {
         let (jobs, known, outside, span) =
             (Arc::clone(&self.jobs), self.known.clone(), Arc::clone(outside), Span::current());
         let run = move || {
@@ -89,10 +89,9 @@ impl Runner {
         spawn_blocking(run).await.unwrap_or_else(|_panicked| Err(self.broken(job)))
     }
 
-    fn broken(&self, job: usize) -> JobFailure {
+    fn broken(&self, job: usize) -> Failure {
         let (file, message) =
             (self.places.get(job).cloned().unwrap_or_default(), "the relay itself failed at this job");
-        let failure = Failure { kind: FailureKind::Error, file, line: None, message: message.to_owned() };
-        JobFailure { failure, excerpt: None }
+        Failure { kind: FailureKind::Error, file, line: None, message: message.to_owned(), excerpt: None }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::{debug, info, warn};
 
 use crate::metrics::{self, ByJob, JobRun};
-use crate::policy::JobFailure;
+use crate::policy::Failure;
 
 /// What is known of the runs of one policy's jobs. What it shows of the present goes with it.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Tally {
     }
 
     /// A run of `job`, asked for at `place`, came to `outcome`, and rests for `rest`.
-    pub(super) fn note(&mut self, job: usize, place: &str, outcome: &Result<(), JobFailure>, rest: Duration) {
+    pub(super) fn note(&mut self, job: usize, place: &str, outcome: &Result<(), Failure>, rest: Duration) {
         let by = self.of(job);
         let Some(failures) = self.failures.get_mut(job) else { return };
         let before = *failures;
@@ -34,7 +34,7 @@ impl Tally {
         if outcome.is_ok() {
             self.metrics.last_success.get_or_create(&by).set(now());
         }
-        let result = outcome.as_ref().map_or_else(|failed| failed.failure.kind.as_str(), |()| "succeeded");
+        let result = outcome.as_ref().map_or_else(|failure| failure.kind.as_str(), |()| "succeeded");
         let run = JobRun { policy: by.policy, job: by.job, result };
         self.metrics.runs.get_or_create(&run).inc();
         tell(place, outcome, before, rest);
@@ -54,14 +54,12 @@ impl Drop for Tally {
 }
 
 /// Tells of the first failure and of the first success after one; the others are for who looks closer.
-fn tell(job: &str, outcome: &Result<(), JobFailure>, failures: i64, rest: Duration) {
+fn tell(job: &str, outcome: &Result<(), Failure>, failures: i64, rest: Duration) {
     match outcome {
         Ok(()) if failures > 0 => info!(job, failures, "background work succeeds again"),
         Ok(()) => debug!(job, "background work succeeded"),
-        Err(JobFailure { failure, excerpt }) if failures == 0 => {
-            warn!(job, why = %failure, line = excerpt, again_in = ?rest, "background work failed");
-        }
-        Err(failed) => debug!(job, why = %failed.failure, failures, again_in = ?rest, "background work failed again"),
+        Err(why) if failures == 0 => warn!(job, %why, again_in = ?rest, "background work failed"),
+        Err(why) => debug!(job, %why, failures, again_in = ?rest, "background work failed again"),
     }
 }
 
@@ -73,11 +71,10 @@ fn now() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Failure, FailureKind};
+    use crate::policy::FailureKind;
 
-    fn failed(kind: FailureKind) -> Result<(), JobFailure> {
-        let failure = Failure { kind, file: "a.lua".to_owned(), line: Some(1), message: "no".to_owned() };
-        Err(JobFailure { failure, excerpt: None })
+    fn failed(kind: FailureKind) -> Result<(), Failure> {
+        Err(Failure { kind, file: "a.lua".to_owned(), line: Some(1), message: "no".to_owned(), excerpt: None })
     }
 
     #[test]

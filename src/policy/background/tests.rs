@@ -20,7 +20,7 @@ use crate::fetch::Response;
 use crate::metrics::Metrics;
 use crate::policy::shared::Value;
 use crate::policy::tests::{Scene, here, hosts};
-use crate::policy::{Fetch, JobFailure, Jobs, LoadError, Moment, Unanswered};
+use crate::policy::{Failure, Fetch, Jobs, LoadError, Moment, Unanswered};
 
 /// Ends every policy of these tests: they decide by what their jobs wrote.
 const ROUTE: &str = "
@@ -85,14 +85,14 @@ impl Site {
 }
 
 impl Hands {
-    fn run(&mut self, job: usize) -> Result<(), JobFailure> {
+    fn run(&mut self, job: usize) -> Result<(), Failure> {
         let snapshot = Arc::default();
         let known = crate::policy::Known { snapshot: &snapshot, world: &self.world, at: self.outside.now() };
         self.jobs.run(job, &known, &self.outside)
     }
 
     /// Why a run of the first job fails.
-    fn failure(&mut self) -> JobFailure {
+    fn failure(&mut self) -> Failure {
         self.run(0).unwrap_err()
     }
 }

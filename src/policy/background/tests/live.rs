@@ -41,7 +41,7 @@ impl Site {
 
 impl Hands {
     /// Runs on a thread of its own, as in a relay.
-    async fn off(mut self) -> Result<(), JobFailure> {
+    async fn off(mut self) -> Result<(), Failure> {
         spawn_blocking(move || self.run(0)).await.unwrap()
     }
 }
@@ -85,13 +85,13 @@ async fn an_answer_past_its_bounds_and_no_answer_are_failures() {
     let large = site.live(&format!("http.get('http://{address}/', {{ max_bytes = 4 }})"));
     let (outcome, _heard) = tokio::join!(large.off(), accept(&listener, ANSWER));
     let failed = outcome.unwrap_err();
-    assert!(failed.failure.message.contains("with a body of more than 4 bytes"), "{failed}");
-    assert_eq!(failed.failure.line, Some(2));
+    assert!(failed.message.contains("with a body of more than 4 bytes"), "{failed}");
+    assert_eq!(failed.line, Some(2));
     let silent = site.live(&format!("http.get('http://{address}/', {{ timeout = 0.05 }})"));
     let failed = silent.off().await.unwrap_err();
-    assert!(failed.failure.message.contains("http.get: connected to"), "{failed}");
-    assert!(failed.failure.message.ends_with("was not over within 50ms"), "{failed}");
-    assert_eq!(failed.failure.kind, FailureKind::Error);
+    assert!(failed.message.contains("http.get: connected to"), "{failed}");
+    assert!(failed.message.ends_with("was not over within 50ms"), "{failed}");
+    assert_eq!(failed.kind, FailureKind::Error);
 }
 
 #[tokio::test]
@@ -100,8 +100,8 @@ async fn waits_count_against_the_deadline_even_if_the_script_catches_their_end()
     site.limits.background.deadline = Duration::from_millis(50);
     let job = site.live(&format!("while true do pcall(http.get, 'http://{address}/') end"));
     let failed = job.off().await.unwrap_err();
-    assert_eq!(failed.failure.kind, FailureKind::Time);
-    assert!(failed.failure.message.starts_with("the job took 50ms with its waits"), "{failed}");
+    assert_eq!(failed.kind, FailureKind::Time);
+    assert!(failed.message.starts_with("the job took 50ms with its waits"), "{failed}");
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_wait_ends_as_soon_as_the_jobs_are_told_to() {
     };
     let (outcome, ()) = tokio::join!(job.off(), stopping);
     let failed = outcome.unwrap_err();
-    assert!(failed.failure.message.starts_with("the job was stopped"), "{failed}");
+    assert!(failed.message.starts_with("the job was stopped"), "{failed}");
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn names_are_looked_up() {
     site.live("relay.shared.set('word', dns.lookup('192.0.2.7')[1])").off().await.unwrap();
     assert_eq!(site.text(), "192.0.2.7");
     let failed = site.live("dns.lookup('no..name', { timeout = 5 })").off().await.unwrap_err();
-    assert!(failed.failure.message.starts_with("dns.lookup: cannot resolve the name no..name"), "{failed}");
+    assert!(failed.message.starts_with("dns.lookup: cannot resolve the name no..name"), "{failed}");
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn files_are_read_in_the_folder_and_nowhere_else() {
         ("large.txt", "\"large.txt\" is longer than 1048576 bytes"),
     ] {
         let failed = site.live(&format!("files.read('{name}')")).off().await.unwrap_err();
-        assert!(failed.failure.message.starts_with(&format!("files.read: {why}")), "{name}: {failed}");
+        assert!(failed.message.starts_with(&format!("files.read: {why}")), "{name}: {failed}");
     }
 }
 
@@ -215,7 +215,7 @@ async fn a_stranger_is_not_asked_and_a_missing_file_is_named() {
     let job = site.live(&format!("http.get('https://{address}/')"));
     let (outcome, ()) = tokio::join!(job.off(), accept_tls(&server, &listener));
     let failed = outcome.unwrap_err();
-    assert!(failed.failure.message.contains("the peer's certificate comes "), "{failed}");
+    assert!(failed.message.contains("the peer's certificate comes "), "{failed}");
     let failed = site.live(&format!("http.get('https://{address}/', {{ ca = 'no.pem' }})")).off().await.unwrap_err();
-    assert!(failed.failure.message.contains("http.get: no.pem: cannot be read: is not in /"), "{failed}");
+    assert!(failed.message.contains("http.get: no.pem: cannot be read: is not in /"), "{failed}");
 }

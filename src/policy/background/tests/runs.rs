@@ -76,8 +76,8 @@ fn a_failure_has_its_line_and_the_next_run_is_as_if_it_had_not_been() {
         site.hands("local n = 0\nrelay.every(1, function() n += 1\nif n == 2 then\ndns.lookup('nowhere') end end)");
     hands.run(0).unwrap();
     let failed = hands.failure();
-    assert_eq!((failed.failure.kind, failed.failure.line), (FailureKind::Error, Some(4)));
-    assert_eq!(failed.failure.message, "dns.lookup: there is no such name");
+    assert_eq!((failed.kind, failed.line), (FailureKind::Error, Some(4)));
+    assert_eq!(failed.message, "dns.lookup: there is no such name");
     assert_eq!(failed.excerpt.as_deref(), Some("dns.lookup('nowhere') end end)"));
     assert!(hands.jobs.place(0).ends_with("/mine.lua:2"), "{}", hands.jobs.place(0));
     hands.run(0).unwrap();
@@ -100,7 +100,7 @@ fn options_are_checked_before_anything_is_asked() {
         ("dns.lookup('a', { timeout = -1 })", "dns.lookup: timeout: -1 s is no time limit"),
     ] {
         let failed = Site::new().hands(&format!("relay.every(1, function() {call} end)")).failure();
-        assert!(failed.failure.message.contains(told), "{call}: {failed}");
+        assert!(failed.message.contains(told), "{call}: {failed}");
     }
 }
 
@@ -128,7 +128,7 @@ fn runaways_of_every_kind_are_stopped_and_what_follows_is_not() {
         let mut hands = site.hands(&format!("relay.every(1, function() {body} end) relay.every(1, function() end)"));
         for _ in 0..2 {
             let failed = hands.failure();
-            assert_eq!(failed.failure.kind, kind, "{body}: {failed}");
+            assert_eq!(failed.kind, kind, "{body}: {failed}");
             hands.run(1).unwrap_or_else(|failed| panic!("{body}: {failed}"));
         }
     }
@@ -166,7 +166,7 @@ fn a_run_that_loops_ends_as_soon_as_it_is_told() {
         stop.cancel();
         run.join().unwrap()
     });
-    assert!(failed.failure.message.starts_with("the job was stopped"), "{failed}");
+    assert!(failed.message.starts_with("the job was stopped"), "{failed}");
 }
 
 #[test]
