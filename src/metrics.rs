@@ -171,6 +171,39 @@ pub struct Policy {
     /// HTTP requests of background work: `answered`, or the reason there was no answer: `request`, `connect`,
     /// `handshake`, `timeout`, `not_http`, `too_large`, `broken`.
     pub fetches: Family<ByReason, Counter>,
+    /// What policies have done beside their decisions.
+    pub jobs: Jobs,
+}
+
+/// Background work. What is gone with its generation is shown no more, but for the runs.
+#[derive(Debug, Clone, Default)]
+pub struct Jobs {
+    /// Runs that came to an end.
+    pub runs: Family<JobRun, Counter>,
+    /// Failed runs since the last one that did not fail.
+    pub failures: Family<ByJob, Gauge>,
+    /// When a run last succeeded, in seconds since 1970; absent before the first one.
+    pub last_success: Family<ByJob, Gauge>,
+}
+
+/// One job of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByJob {
+    /// The policy's name.
+    pub policy: String,
+    /// Its number among the policy's jobs, in the order in which the script asks for them, from 1 to 32.
+    pub job: u64,
+}
+
+/// How a run of a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct JobRun {
+    /// The policy's name.
+    pub policy: String,
+    /// The job's number, as in [`ByJob`].
+    pub job: u64,
+    /// `succeeded`, or why not: `time`, `memory`, `recursion`, `error`, `bad_route`.
+    pub result: &'static str,
 }
 
 /// A policy on trial.
@@ -354,6 +387,12 @@ impl Metrics {
 
     fn register_background(&mut self) {
         add(&mut self.encoder, "policy_fetches", "HTTP requests of background work", &self.policy.fetches);
+        let jobs = &self.policy.jobs;
+        add(&mut self.encoder, "policy_job_runs", "Runs of background jobs", &jobs.runs);
+        let failures = "Runs of a background job that failed since one did not";
+        add(&mut self.encoder, "policy_job_failures", failures, &jobs.failures);
+        let last_success = "When a background job last succeeded, in seconds since 1970";
+        add(&mut self.encoder, "policy_job_last_success_seconds", last_success, &jobs.last_success);
         let shared = &self.policy.shared;
         add(&mut self.encoder, "policy_shared_entries", "Entries that policies share", &shared.entries);
         add(&mut self.encoder, "policy_shared_bytes", "Bytes that policies share", &shared.bytes);

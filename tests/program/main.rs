@@ -14,6 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod background;
 mod check;
 mod demo;
 mod diff;
