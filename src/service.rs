@@ -12,23 +12,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use crate::command::{Command, Order};
+use crate::command::{Command, Order, Outcome};
 use crate::config::settings::{DryRun, Settings};
 use crate::config::{Loaded, Source};
 use crate::generation::Generation;
 use crate::keyring::Keyring;
 use crate::logging::Logging;
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use crate::monitoring::Monitoring;
 use crate::process::PidFile;
 use crate::registry::State;
 use crate::relay::Relay;
 use crate::shared::Shared;
+use crate::standing::Standing;
 use crate::tasks::Tasks;
 use crate::trial::{Comparison, Trial};
 use crate::watch::{Watched, Watcher};
@@ -42,6 +43,10 @@ const TRIAL: Duration = Duration::from_secs(10);
 /// What commands other than `stop` are told after the first one.
 const STOPPING: &str = "the relay is stopping";
 
+/// What is answered where there is no policy on trial.
+const NO_CANDIDATE: &str =
+    "there is no candidate: give policy.candidate a file or a folder in the configuration, and reload";
+
 /// Longest wait for tasks that have nothing left to do.
 const END: Duration = Duration::from_secs(5);
 
@@ -54,6 +59,7 @@ pub struct Service {
     monitoring: Monitoring,
     pid_file: Option<PidFile>,
     metrics: Arc<Metrics>,
+    standing: watch::Sender<Standing>,
     logging: Logging,
     watcher: Watcher,
     orders: Option<mpsc::Receiver<Order>>,
@@ -99,7 +105,7 @@ impl Service {
                 Wish::Reload(by) => drop(self.reload(&by).await),
                 Wish::Stop(by) => return self.stop(by).await,
                 Wish::Obey(Order { command: Command::Stop, answer }) => {
-                    let _unheard = answer.send(Ok(()));
+                    let _unheard = answer.send(Ok(String::new()));
                     return self.stop("command socket").await;
                 }
                 Wish::Obey(Order { command, answer }) => {
@@ -122,35 +128,51 @@ impl Service {
         }
     }
 
-    async fn obey(&mut self, command: Command) -> Result<(), Vec<String>> {
+    async fn obey(&mut self, command: Command) -> Outcome {
         match command {
-            Command::Reload => return self.reload("command socket").await,
+            Command::Reload => self.reload("command socket").await?,
             Command::Pause => self.relay.become_state(State::Paused),
             Command::Unpause => self.relay.become_state(State::Running),
+            Command::Shadow => return self.shadow(),
             Command::Stop => {}
         }
-        Ok(())
+        Ok(String::new())
+    }
+
+    /// How the candidate stands, as JSON.
+    fn shadow(&self) -> Outcome {
+        let deciding = self.relay.shared().deciding();
+        let candidate = deciding.candidate.as_ref().ok_or_else(|| vec![NO_CANDIDATE.to_owned()])?;
+        serde_json::to_string(&candidate.view()).map_err(|error| vec![error.to_string()])
     }
 
     /// Loads everything again and puts it in force, or leaves everything as it is and says why.
     async fn reload(&mut self, by: &str) -> Result<(), Vec<String>> {
         systemd::reloading();
-        let outcome = self.try_reload().await;
+        let outcome = self.try_reload().await.map_err(|why| format!("{why:#}"));
         systemd::ready();
-        let result = if outcome.is_ok() { "applied" } else { "refused" };
-        self.metrics.reloads.reloads.get_or_create(&metrics::Reload { result }).inc();
+        self.note(by, &outcome);
         match outcome {
             Ok((generation, needs_restart)) if needs_restart.is_empty() => info!(by, generation, "reloaded"),
             Ok((generation, needs_restart)) => {
                 warn!(by, generation, ?needs_restart, "reloaded, but for keys that only a restart can change");
             }
             Err(why) => {
-                let why = format!("{why:#}");
                 error!(by, why, "reload refused; the last good generation goes on");
                 return Err(why.lines().map(str::to_owned).collect());
             }
         }
         Ok(())
+    }
+
+    /// Shows what a reload came to; before it is counted, because who saw the counter move asks for the reason.
+    fn note(&self, by: &str, outcome: &Result<(u64, Vec<&'static str>), String>) {
+        let standing = match outcome {
+            Ok((generation, needs_restart)) => Standing::on(*generation, by, needs_restart.clone()),
+            Err(why) => self.standing.borrow().refusing(by, why),
+        };
+        self.standing.send_replace(standing);
+        self.metrics.reloads.count(outcome.is_ok());
     }
 
     /// The number of the new generation, and the keys that kept their old value.
@@ -210,7 +232,7 @@ impl Service {
                 Wish::Stop(_) = self.signals.next() => return false,
                 order = next_order(&mut self.orders) => {
                     let stop = order.command == Command::Stop;
-                    let _unheard = order.answer.send(if stop { Ok(()) } else { Err(vec![STOPPING.to_owned()]) });
+                    let _unheard = order.answer.send(if stop { Ok(String::new()) } else { Err(vec![STOPPING.to_owned()]) });
                     if stop {
                         return false;
                     }

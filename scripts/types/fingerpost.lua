@@ -113,6 +113,12 @@
 ---A set of networks; see `networks.contains`.
 ---@class (exact) NetworkSet
 
+---What a server answered.
+---@class (exact) Response
+---@field status number Its status, such as 200.
+---@field headers table<string, string> Its headers by name in lower case; several of one name are joined by ", ".
+---@field body string Its whole body.
+
 ---What this relay knows, and the makers of routes.
 ---@class relaylib
 ---@field zone string? The zone that this relay serves; nil if it serves none.
@@ -173,9 +179,9 @@ function relay.seen(target) end
 ---@return Route
 function relay.direct(worker, options) end
 
----The way through one of these gateways: the first that answers, in this order.
+---The way through one of these gateways: the first that answers. Those that failed lately are tried last, whatever the order.
 ---@param gateways Gateway|Gateway[] a gateway or a list of gateways, such as relay.gateways(zone)
----@param options { connect_timeout: number?, handshake_timeout: number?, tags: table<string, string>? }? a table of options
+---@param options { order: ("given"|"random"|"weighted"|"least_streams"|"round_trip"|"hash")?, weights: number[]?, connect_timeout: number?, handshake_timeout: number?, tags: table<string, string>? }? a table of options
 ---@return Route
 function relay.via(gateways, options) end
 
@@ -196,6 +202,12 @@ function relay.reply(text, options) end
 ---@return Route
 function relay.connect(options) end
 
+---The way by any of these routes: the targets of all, each route's together and as they stand in it, and the routes in the order of their first targets that options ask for. Of two values of a tag, that of the route that stands first counts.
+---@param routes Route[] a list of routes to targets, such as relay.connect makes
+---@param options { order: ("given"|"random"|"weighted"|"least_streams"|"round_trip"|"hash")?, weights: number[]?, tags: table<string, string>? }? a table of options
+---@return Route
+function relay.any(routes, options) end
+
 ---Lets another policy of the folder decide this request, as if it had been asked first.
 ---@param policy string the name of a policy
 ---@return Route
@@ -206,9 +218,14 @@ function relay.hand_over(policy) end
 ---@return Admission
 function relay.allow(options) end
 
----The time when the call began, in seconds since 1970 in UTC; the library time makes more of it.
+---The time when the call began, in seconds since 1970 in UTC; the library time makes more of it. In background work it goes on with every wait.
 ---@return number
 function relay.now() end
+
+---Has a job done beside the decisions: at once when the policy takes over, and again so many seconds after each run has ended, for as long as the policy is in force. A job may use http, dns and files, and write to relay.shared, where route finds what it wrote. All jobs of a policy run one after another on an engine of their own, which shares no variable with the engines that decide. A run that fails is told in the log and in metrics, and the next one waits longer: twice as long after each failure, up to 16 times, and never longer than an hour for that.
+---@param seconds number a number of seconds, from 1 to 2073600, which is 24 days
+---@param job fun() a function; what it returns does not matter, and an error is a failed run
+function relay.every(seconds, job) end
 
 ---What all scripts of this relay know, whichever thread they run on, and from one reload to the next: texts, numbers and booleans by key, each for as long as it is wanted, within policy.shared_limit.
 ---@class relay.sharedlib
@@ -365,13 +382,47 @@ function time.format(seconds) end
 ---@return boolean
 function time.within(seconds, hours) end
 
+---The addresses behind names.
+---@class dnslib
+dns = {}
+
+---The addresses of a host, as the system's resolver finds them, in the order in which the relay would dial them; at least one. A name without an address is an error.
+---@param host string the name of a host
+---@param options { timeout: number? }? a table of options
+---@return string[]
+function dns.lookup(host, options) end
+
+---Files that lie in the policies' folder and below, or beside the policy where it is a single file. A link may lead to another place of the folder, and never out of it.
+---@class fileslib
+files = {}
+
+---The whole of a file, of at most 1 MiB, as it is now. One in the folder of overlays comes before one of the same name in the folder of policies. A file that is not there is an error.
+---@param name string the file's path from the folder on, such as "drained.txt" or "data/networks.json"
+---@return string
+function files.read(name) end
+
+---Requests over HTTP and HTTPS, each on a connection of its own. No redirect is followed, and a server's certificate is always verified. Whatever status is answered is no error; no answer is one, which fails the job unless it is caught by pcall.
+---@class httplib
+http = {}
+
+---Asks for a URL.
+---@param url string a URL such as "https://calendar.example/maintenance.json"
+---@param options { headers: table<string, string>?, timeout: number?, max_bytes: number?, ca: string?, certificate: string?, key: string? }? a table of options
+---@return Response
+function http.get(url, options) end
+
+---Sends a request of any method but CONNECT.
+---@param options { method: string?, url: string, body: string?, headers: table<string, string>?, timeout: number?, max_bytes: number?, ca: string?, certificate: string?, key: string? } a table that says what, with url
+---@return Response
+function http.request(options) end
+
 ---What a test makes up, and what it asks the policy. Only tests have it.
 ---@class testlib
 test = {}
 
 ---Names a case. Its function is called when the whole file has run, in a world of its own.
 ---@param name string a sentence that says what holds
----@param body function the function that shows it
+---@param body fun() the function that shows it
 function test.case(name, body) end
 
 ---Says which policy the file is about, where that is not the one whose name it has.
@@ -425,6 +476,22 @@ function test.ended(record) end
 ---@return string?
 function test.invariant(uuid, route) end
 
+---Says what servers answer to background work, by URL. To ask for any other is an error of the job.
+---@param answers table<string, { status: number?, headers: table<string, string>?, body: string?, fails: string? }> a table such as { ["https://calendar.example/"] = { body = "[]" } }
+function test.http(answers) end
+
+---Says which addresses hosts have for background work. To look up any other is an error of the job.
+---@param addresses table<string, string[]> a table such as { ["gw.example"] = { "192.0.2.7" } }
+function test.dns(addresses) end
+
+---Says what background work finds in files, by path from the policies' folder on. Real files are not read.
+---@param files table<string, string> a table such as { ["drained.txt"] = "eu" }
+function test.files(files) end
+
+---Runs every job that the policy asked for by relay.every once, in their order, whenever they would be due. Returns the HTTP requests that they sent. That a job fails is an error, in its own words.
+---@return { method: string, url: string, body: string }[]
+function test.background() end
+
 ---What a case says must hold; where it does not, the case ends and has failed. Only tests have it.
 ---@class expectlib
 expect = {}
@@ -458,7 +525,7 @@ function expect.match(text, pattern) end
 function expect.contains(whole, part) end
 
 ---The function raises an error; with a pattern, one in whose text that is found. Returns the text.
----@param body function a function
+---@param body fun() a function
 ---@param pattern string? a pattern such as "port"
 ---@return string
 function expect.fails(body, pattern) end

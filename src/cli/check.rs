@@ -4,15 +4,19 @@
 use std::io::Write;
 use std::iter;
 use std::path::Path;
+use std::ptr;
 
 use anyhow::Context as _;
 
 use crate::cli::{Exit, Source};
 use crate::config::problem::Problem;
-use crate::config::settings::{ClientCertificates, ClientTls, KeyPairFiles, Registry, ServerTls, Settings, Trust};
+use crate::config::settings::{
+    self, ClientCertificates, ClientTls, KeyPairFiles, Registry, ServerTls, Settings, Trust,
+};
 use crate::config::{Draft, Environment, Loaded};
 use crate::metrics::Metrics;
-use crate::policy::{self, Place, Policy, testing};
+use crate::policy::testing::{self, Outcome};
+use crate::policy::{self, Place, Policy};
 use crate::process;
 use crate::registry;
 use crate::tls::{Client, LoadError, LoadWarning, Server};
@@ -88,7 +92,9 @@ pub fn examine(loaded: &Loaded) -> Findings {
         let area = Area { loaded, setting: setting.to_owned(), files: client_files(tls) };
         findings.note(&area, Client::load(tls).map(|client| client.warnings().to_vec()));
     }
-    findings.try_policy(loaded);
+    for (setting, policy) in policies(settings) {
+        findings.try_policy(loaded, setting, policy);
+    }
     findings.problems.extend(registry(loaded));
     findings.problems.extend(user(loaded));
     findings
@@ -111,17 +117,19 @@ impl Area<'_> {
 }
 
 impl Findings {
-    /// Loads the policy and, if it can be, runs the tests beside it.
-    fn try_policy(&mut self, loaded: &Loaded) {
-        match unloadable(loaded) {
-            Some(problem) => self.problems.push(problem),
-            None if loaded.settings.policy.tests => {
-                let outcome = testing::run(&loaded.settings.policy, "", &mut |_| ());
-                let Ok(outcome) = outcome else { return };
-                self.problems.extend(outcome.failures().map(|flaw| scripts_problem(loaded, &flaw.error)));
-                self.tests_passed = outcome.counts().0;
+    /// Loads a policy, which `setting` names, and runs the tests beside it if it can be loaded.
+    fn try_policy(&mut self, loaded: &Loaded, setting: &str, policy: &settings::Policy) {
+        let problem = |error: &policy::LoadError| loaded.sources.problem(setting, error.to_string());
+        let Settings { zone, hostname, .. } = &loaded.settings;
+        let place = Place { zone: zone.clone(), hostname: hostname.clone() };
+        let tested =
+            Policy::load(policy, place, Metrics::new().policy.clone()).and_then(|_| tests(&loaded.settings, policy));
+        match tested {
+            Ok(outcome) => {
+                extend(&mut self.problems, outcome.failures().map(|flaw| problem(&flaw.error)));
+                self.tests_passed += outcome.counts().0;
             }
-            None => {}
+            Err(error) => self.problems.push(problem(&error)),
         }
     }
 
@@ -181,17 +189,19 @@ fn trust_files<'a>(prefix: &str, trust: &'a Trust) -> impl Iterator<Item = (Stri
     iter::once((format!("{prefix}ca"), trust.ca.as_path())).chain(crl)
 }
 
-fn unloadable(loaded: &Loaded) -> Option<Problem> {
-    let settings = &loaded.settings;
-    let place = Place { zone: settings.zone.clone(), hostname: settings.hostname.clone() };
-    let error = Policy::load(&settings.policy, place, Metrics::new().policy.clone()).err()?;
-    Some(scripts_problem(loaded, &error))
+/// The policy, and the one on trial beside it, each with the setting that names it.
+fn policies(settings: &Settings) -> impl Iterator<Item = (&'static str, &settings::Policy)> {
+    let policy = &settings.policy;
+    let setting = if policy.file.is_some() { "policy.file" } else { "policy.folder" };
+    let candidate = policy.candidate.as_ref().map(|candidate| ("policy.candidate", &*candidate.policy));
+    [(setting, policy)].into_iter().chain(candidate)
 }
 
-/// A problem of the scripts, at the setting that names them.
-fn scripts_problem(loaded: &Loaded, error: &policy::LoadError) -> Problem {
-    let setting = if loaded.settings.policy.file.is_some() { "policy.file" } else { "policy.folder" };
-    loaded.sources.problem(setting, error.to_string())
+/// What came of the tests beside a policy's scripts. Those of a candidate with the same scripts ran already.
+fn tests(settings: &Settings, policy: &settings::Policy) -> Result<Outcome, policy::LoadError> {
+    let scripts = |of: &settings::Policy| [of.file.clone(), of.folder.clone(), of.overlays.clone()];
+    let again = !ptr::eq(policy, &settings.policy) && scripts(policy) == scripts(&settings.policy);
+    if again || !policy.tests { Ok(Outcome::default()) } else { testing::run(policy, "", &mut |_| ()) }
 }
 
 /// That the registry's file could be used as it is now.

@@ -2,6 +2,7 @@
 
 mod diff;
 mod reference;
+mod shadow;
 mod test;
 
 use std::io::Write;
@@ -12,6 +13,7 @@ use crate::cli::Exit;
 use crate::config::Environment;
 pub use diff::Diff;
 pub use reference::{Form, Reference};
+pub use shadow::Shadow;
 pub use test::Test;
 
 /// The commands for whoever writes a policy. These comments are their help and their manual.
@@ -21,6 +23,7 @@ Examples:
   fingerpost policy reference
   fingerpost policy reference relay.via
   fingerpost policy diff ./new.lua
+  fingerpost policy shadow
   fingerpost policy test ./policies")]
 pub enum Policy {
     /// Show what another policy would change, on the live registry.
@@ -37,6 +40,12 @@ pub enum Policy {
     /// them: its types, its arguments, and when it may be used. With --format it writes the whole reference as a page,
     /// or as definitions for an editor.
     Reference(Reference),
+    /// Show how a candidate does beside the policy of a running relay.
+    ///
+    /// Asks the relay of this configuration, by its command socket, for the policy that policy.candidate puts on trial:
+    /// how many requests it decides, what it waits for or why it was rolled back, and in what its decisions on real
+    /// requests differed from the policy's. Only the latest kinds of differences are kept; all are in metrics.
+    Shadow(Shadow),
     /// Run the tests of policies.
     ///
     /// Runs every file that ends in _test.lua next to the scripts or below. A test makes up a registry, a clock and all
@@ -58,6 +67,7 @@ pub fn policy(
     match asked {
         Policy::Diff(asked) => diff::diff(asked, environment, out),
         Policy::Reference(asked) => reference::reference(asked, out, err),
+        Policy::Shadow(asked) => shadow::shadow(asked, environment, out, err),
         Policy::Test(asked) => test::test(asked, environment, out, err),
     }
 }

@@ -1,21 +1,24 @@
 //! A policy in a machine of its own, on one thread. Started from a program, it decides until a limit stops it; after that
 //! it must not be asked again.
 
+use std::iter;
 use std::sync::Arc;
 
-use mlua::{Function, IntoLuaMulti, Value};
+use mlua::{Function, IntoLuaMulti, Lua, Value};
 
 use super::answer::{Decision, Made};
 use super::call::Call;
 use super::description::Phase;
 use super::facts::{ConnectionFacts, EndedFacts, Fact, RequestFacts};
-use super::failure::{Complaint, Spot};
+use super::failure::Complaint;
 use super::hooks::{Has, Hooks};
+use super::jobs::{Asked, Job, Planned};
+use super::leash::Leash;
 use super::machine::Machine;
 use super::program::Program;
 use super::relay::RELAY;
 use super::testing::probe;
-use super::{Ended, Known, Request, answer};
+use super::{Ended, FailureKind, Known, Request, answer, outside};
 use crate::admission::{Admission, Connection};
 use crate::registry::Build;
 use crate::route::Route;
@@ -23,17 +26,36 @@ use crate::route::Route;
 /// A loaded policy on one thread.
 pub(super) struct Engine {
     hooks: Hooks,
+    /// What the script asked for by `relay.every`.
+    jobs: Vec<Job>,
     machine: Machine,
 }
 
 impl Engine {
-    /// Runs the program's script under the limits of a decision, and takes the policy that it returns.
+    /// Runs the program's script under its limits, and takes the policy that it returns.
     pub(super) fn start(program: &Program) -> Result<Self, Complaint> {
-        let machine = Machine::new(program, &[&RELAY])?;
-        let chunk = program.chunk(machine.lua()).into_function().map_err(|error| machine.complaint(&error))?;
-        probe::watch(machine.lua(), &program.title, &chunk);
-        let hooks = Hooks::of(&machine.load(&chunk)?)?;
-        Ok(Self { hooks, machine })
+        Self::start_watched(program, |_| Ok(()))
+    }
+
+    /// The same, but for jobs, on a leash.
+    pub(super) fn start_on(leash: &Arc<Leash>, program: &Program) -> Result<Self, Complaint> {
+        let leash = Arc::clone(leash);
+        Self::start_watched(program, move |lua| leash.check(lua))
+    }
+
+    fn start_watched(
+        program: &Program,
+        more: impl Fn(&Lua) -> mlua::Result<()> + Send + 'static,
+    ) -> Result<Self, Complaint> {
+        let own: Vec<_> = iter::once(&RELAY).chain(outside::NAMESPACES).collect();
+        let machine = Machine::new(program, &own, more)?;
+        let lua = machine.lua();
+        lua.set_app_data(Asked::default());
+        let chunk = program.chunk(lua).into_function().map_err(|error| machine.complaint(&error))?;
+        probe::watch(lua, &program.title, &chunk);
+        let hooks = Hooks::of(&machine.load(&chunk)?, &program.chunks)?;
+        let jobs = lua.remove_app_data::<Asked>().unwrap_or_default().0;
+        Ok(Self { hooks, jobs, machine })
     }
 
     /// Decides one request; also says at which line that was, if `explaining`.
@@ -70,25 +92,51 @@ impl Engine {
         answer::read_verdict(&value).map_err(|complaint| self.at_beginning(hook, complaint))
     }
 
+    /// Does the job at `position` among those that the script asked for.
+    pub(super) fn work(&self, position: usize, known: &Known<'_>) -> Result<(), Complaint> {
+        let Some(job) = self.jobs.get(position) else {
+            return Err(Complaint::new(FailureKind::Error, None, "the script did not ask for this job again"));
+        };
+        let outcome = self.call(&job.work, Call::of(Phase::Background, known), ()).map(drop);
+        // Luau makes no room for itself when it hits its limit; what failed to be collected will be told then.
+        let _collected = self.machine.lua().gc_collect();
+        outcome
+    }
+
+    /// What is to be done again and again, and when.
+    pub(super) fn planned(&self) -> impl Iterator<Item = Planned> {
+        self.jobs.iter().map(|job| job.planned)
+    }
+
+    /// Gives scripts `value` to reach, or nothing any more.
+    pub(super) fn lend<T: Send + 'static>(&self, value: Option<T>) {
+        match value {
+            Some(value) => drop(self.machine.lua().set_app_data(value)),
+            None => drop(self.machine.lua().remove_app_data::<T>()),
+        }
+    }
+
     /// What there is to call.
     pub(super) fn has(&self) -> Has {
         self.hooks.has()
     }
 
+    /// Calls one hook under the limits.
     fn call(&self, hook: &Function, call: Call, arguments: impl IntoLuaMulti) -> Result<Value, Complaint> {
-        self.machine.run(call, hook, arguments)
+        // At which line memory ran out, Luau does not say.
+        self.machine.run(call, hook, arguments).map_err(|complaint| match complaint.spot {
+            Some(_) => complaint,
+            None => self.at_beginning(hook, complaint),
+        })
     }
 
-    /// What `hook` returned is wrong, wherever in it that was made: its beginning is as good a place as any.
+    /// Places in `hook` what may have gone wrong anywhere in it: its beginning is as good a line as any.
     fn at_beginning(&self, hook: &Function, complaint: Complaint) -> Complaint {
-        let info = hook.info();
-        let chunk = info.short_src.and_then(|name| self.machine.chunks().position(&name));
-        let spot = chunk.zip(info.line_defined).map(|(chunk, line)| Spot { chunk, line });
-        Complaint { spot, ..complaint }
+        Complaint { spot: self.machine.chunks().beginning(hook), ..complaint }
     }
 
     #[cfg(test)]
-    pub(super) fn lua(&self) -> &mlua::Lua {
+    pub(super) fn lua(&self) -> &Lua {
         self.machine.lua()
     }
 

@@ -31,9 +31,14 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// A machine for `program`, whose scripts may use `own` beside the library.
-    pub(super) fn new(program: &Program, own: &[&'static Namespace]) -> Result<Self, Complaint> {
-        let machine = Self::furnished(program, own).map_err(|error| Complaint::from_lua(&error, &program.chunks))?;
+    /// A machine for `program`, whose scripts may use `own` beside the library, and are stopped as soon as `more` fails.
+    pub(super) fn new(
+        program: &Program,
+        own: &[&'static Namespace],
+        more: impl Fn(&Lua) -> mlua::Result<()> + Send + 'static,
+    ) -> Result<Self, Complaint> {
+        let machine =
+            Self::furnished(program, own, more).map_err(|error| Complaint::from_lua(&error, &program.chunks))?;
         let used = machine.lua.used_memory();
         if used > program.memory_limit {
             return Err(Complaint::new(FailureKind::Memory, None, &too_little(used, program.memory_limit)));
@@ -81,7 +86,11 @@ impl Machine {
         &self.watch
     }
 
-    fn furnished(program: &Program, own: &[&'static Namespace]) -> mlua::Result<Self> {
+    fn furnished(
+        program: &Program,
+        own: &[&'static Namespace],
+        more: impl Fn(&Lua) -> mlua::Result<()> + Send + 'static,
+    ) -> mlua::Result<Self> {
         let lua = Lua::new_with(library::parts(), LuaOptions::default())?;
         lua.set_app_data(program.surroundings.clone());
         lua.set_app_data(Kept::default());
@@ -94,7 +103,7 @@ impl Machine {
         lua.set_memory_limit(program.memory_limit)?;
         let depth = Depth::new(program.recursion_limit);
         watch.start();
-        watch.watch(&lua, &depth);
+        watch.watch(&lua, &depth, more);
         let (chunks, memory_limit) = (program.chunks.clone(), program.memory_limit);
         Ok(Self { watch, depth, thread: Cell::new(thread::current().id()), chunks, memory_limit, lua })
     }

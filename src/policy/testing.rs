@@ -9,6 +9,7 @@
 //! ```
 
 mod bench;
+mod elsewhere;
 mod expect;
 mod forms;
 pub(super) mod probe;

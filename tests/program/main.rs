@@ -14,6 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod background;
 mod check;
 mod demo;
 mod diff;
@@ -21,10 +22,12 @@ mod explain;
 mod hooks;
 mod logging;
 mod metrics;
+mod mistakes;
 mod policy_tests;
 mod records;
 mod reload;
 mod root;
+mod shadow;
 mod site;
 mod stream;
 mod systemd;

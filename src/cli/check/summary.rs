@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::config::Loaded;
-use crate::config::settings::{ClientCertificates, ListenAddress, Listener, Registry, Settings};
+use crate::config::settings::{Candidate, ClientCertificates, ListenAddress, Listener, Registry, Settings};
 
 /// Writes the summary; so many of the policy's tests were run, and passed.
 pub(super) fn write(out: &mut dyn Write, loaded: &Loaded, tests_passed: usize) -> io::Result<()> {
@@ -65,7 +65,12 @@ fn policy(settings: &Settings, tests_passed: usize) -> String {
         1 => parts.push("1 test passed".to_owned()),
         tests => parts.push(format!("{tests} tests passed")),
     }
+    parts.extend(policy.candidate.as_ref().map(on_trial));
     parts.join(", ")
+}
+
+fn on_trial(candidate: &Candidate) -> String {
+    format!("a candidate with {} % of requests", candidate.canary.percent)
 }
 
 fn upstream(settings: &Settings) -> &'static str {

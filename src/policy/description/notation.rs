@@ -22,8 +22,8 @@ impl Type {
             Self::Map(of) => format!("table<string, {}>", of.luals()),
             Self::Optional(of) => optional(of, of.luals()),
             Self::Either(types) => types.iter().map(|of| of.luals()).collect::<Vec<_>>().join("|"),
-            Self::Function => "function".to_owned(),
             Self::Options(names) => record(names, Self::luals),
+            Self::Function => "fun()".to_owned(),
             plain => plain.word().replace(" | ", "|"),
         }
     }

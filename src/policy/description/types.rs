@@ -22,7 +22,7 @@ pub(in crate::policy) enum Type {
     Number,
     /// Text, or any bytes.
     String,
-    /// A function of the script's.
+    /// A function of the script's own, which is called without arguments and returns nothing of interest.
     Function,
     /// A value made by the relay.
     Fact(Kind),

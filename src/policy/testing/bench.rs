@@ -13,7 +13,7 @@ use crate::policy::call::Call;
 use crate::policy::failure::{Complaint, Spot, spot_now};
 use crate::policy::machine::Machine;
 use crate::policy::program::Program;
-use crate::policy::{FailureKind, LoadError};
+use crate::policy::{Failure, FailureKind, LoadError};
 
 /// Most cases of one file.
 const MAX_CASES: usize = 2000;
@@ -124,6 +124,27 @@ impl From<String> for Wrong {
     }
 }
 
+impl From<Failure> for Wrong {
+    fn from(Failure { file, line, message, excerpt, .. }: Failure) -> Self {
+        Self::in_policy(&file, line, &message, excerpt)
+    }
+}
+
+impl From<LoadError> for Wrong {
+    fn from(LoadError { file, line, message, excerpt }: LoadError) -> Self {
+        Self::in_policy(&file, line, &message, excerpt)
+    }
+}
+
+impl Wrong {
+    /// What went wrong in a policy, with its own line.
+    fn in_policy(file: &str, line: Option<usize>, message: &str, excerpt: Option<String>) -> Self {
+        let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"));
+        let shown = excerpt.map(|text| format!("{place}:  {text}"));
+        Self { words: format!("{place}: {message}"), details: shown.into_iter().collect() }
+    }
+}
+
 /// Lets `work` have the desk of the test that runs in `lua`.
 pub(super) fn desk<T>(lua: &Lua, work: impl FnOnce(&mut Desk) -> T) -> Option<T> {
     lua.app_data_mut::<Desk>().map(|mut desk| work(&mut desk))
@@ -158,7 +179,7 @@ pub(super) fn unmet(lua: &Lua, message: &str, details: Vec<String>) -> mlua::Err
 
 /// The file's engine, after the file ran.
 fn start(program: &Program, subject: Subject) -> Result<Machine, Complaint> {
-    let machine = Machine::new(program, &super::NAMESPACES)?;
+    let machine = Machine::new(program, &super::NAMESPACES, |_| Ok(()))?;
     let scene = Scene::new(subject.params().clone());
     machine.lua().set_app_data(Desk { subject, scene, cases: Vec::new(), unmet: None, raised: None });
     let chunk = program.chunk(machine.lua()).into_function().map_err(|error| machine.complaint(&error))?;

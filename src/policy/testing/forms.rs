@@ -28,6 +28,11 @@ impl Form<'_> {
         Some(text.to_string_lossy())
     }
 
+    pub(super) fn bytes(&self, key: &str) -> Vec<u8> {
+        let text: Option<mlua::LuaString> = self.get(key);
+        text.map(|text| text.as_bytes().to_vec()).unwrap_or_default()
+    }
+
     pub(super) fn number(&self, key: &str) -> Option<f64> {
         self.get(key)
     }

@@ -11,7 +11,7 @@ use crate::policy::LoadError;
 pub use coverage::{Coverage, Covered};
 
 /// What came of all tests.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// In the order of their names; those without a case that was wanted are not here.
     pub files: Vec<File>,

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::elsewhere::Elsewhere;
 use crate::config::settings::Params;
 use crate::names::Hostname;
 use crate::policy::shared::{Entry, SharedError};
-use crate::policy::{Known, Moment, Place, Policy, World};
+use crate::policy::{Jobs, Known, Moment, Place, Policy, World};
 use crate::registry::{Freshness, Snapshot};
 use crate::upstream::Seen;
 
@@ -24,8 +25,11 @@ pub(super) struct Scene {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) world: Arc<World>,
     pub(super) at: Moment,
-    /// The policy in it, once it was asked.
+    /// What is outside of the relay.
+    pub(super) elsewhere: Elsewhere,
+    /// The policy in it, once it was asked, and its background work, once that ran.
     pub(super) policy: Option<Policy>,
+    pub(super) jobs: Option<Jobs>,
 }
 
 impl Scene {
@@ -38,7 +42,9 @@ impl Scene {
             snapshot: snapshot.into(),
             world: Arc::default(),
             at: Moment { wall: UNIX_EPOCH + NOON, tick: Instant::now() + PAST },
+            elsewhere: Elsewhere::default(),
             policy: None,
+            jobs: None,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::policy::modules::Modules;
 use crate::policy::program::Surroundings;
 use crate::policy::script::Script;
 use crate::policy::sources::Source;
-use crate::policy::{LoadError, Place, Policy, Scripts, spelling};
+use crate::policy::{Place, Policy, Scripts, spelling};
 
 /// How the name of a test ends, after the name of what it tests.
 const SUFFIX: &str = "_test";
@@ -46,6 +46,10 @@ impl Subject {
         }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn params(&self) -> &Params {
         &self.params
     }
@@ -76,14 +80,14 @@ impl Subject {
         }
         let source = self.source(&self.name)?;
         let surroundings = self.surroundings(place.clone(), params.clone().into());
-        let script = Script::load(source.clone(), &surroundings, &self.limits).map_err(unloaded)?;
+        let script = Script::load(source.clone(), &surroundings, &self.limits)?;
         let others = self.sources.policies.iter().filter(|(name, _)| **name != self.name);
         let others = others.filter_map(|(name, source)| {
             Some((name.clone(), Script::load(source.clone(), &surroundings, &self.limits).ok()?))
         });
         let by_name: BTreeMap<_, _> = others.chain([(self.name.clone(), script)]).collect();
-        let counters = Counters::new(&metrics);
-        let scripts = Scripts { by_name, rules: Vec::new(), default: self.name.clone(), counters };
+        let (folders, counters) = (Vec::new().into(), Counters::new(&metrics));
+        let scripts = Scripts { by_name, rules: Vec::new(), default: self.name.clone(), folders, counters };
         let policy = Policy(Arc::new(scripts));
         self.loaded.push((params.clone(), policy.clone()));
         Ok(policy.placed(place, &metrics))
@@ -95,13 +99,6 @@ impl Subject {
         Surroundings { place, modules, names: names.into(), params, probe }
     }
 
-    /// The text of line `line` of the script called `title`.
-    pub(super) fn line(&self, title: &str, line: usize) -> Option<&str> {
-        let modules = self.sources.modules.values().flatten();
-        let source = self.sources.policies.values().chain(modules).find(|source| source.title() == title)?;
-        source.text.lines().nth(line.checked_sub(1)?).map(str::trim)
-    }
-
     /// A policy of the folder, or a script in one of its subfolders.
     fn source(&self, name: &str) -> Result<&Source, String> {
         let Sources { policies, modules, .. } = &*self.sources;
@@ -111,10 +108,4 @@ impl Subject {
             format!("there is no policy \"{name}\" to test{hint}")
         })
     }
-}
-
-fn unloaded(LoadError { file, line, message, excerpt }: LoadError) -> Wrong {
-    let place = line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"));
-    let shown = excerpt.map(|text| format!("{place}:  {text}"));
-    Wrong { words: format!("{place}: {message}"), details: shown.into_iter().collect() }
 }

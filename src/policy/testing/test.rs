@@ -4,6 +4,7 @@ mod asking;
 mod cases;
 mod knowing;
 mod standing;
+mod working;
 
 use crate::policy::description::{Function, Namespace, Parameter, Phases, Type};
 use crate::policy::{FailureKind, description::Arguments};
@@ -27,6 +28,10 @@ pub(super) const TEST: Namespace = Namespace {
         asking::ACCEPT,
         asking::ENDED,
         asking::INVARIANT,
+        working::HTTP,
+        working::DNS,
+        working::FILES,
+        working::BACKGROUND,
     ],
     inner: &[],
 };

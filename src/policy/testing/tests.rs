@@ -4,6 +4,7 @@ mod coverage;
 mod expectations;
 mod junit;
 mod limits;
+mod working;
 mod worlds;
 
 use std::fs;

@@ -12,7 +12,7 @@ use crate::policy::description::{Function, Name, Type, parameter};
 use crate::policy::facts::{Allowed, Described as _, Fact};
 use crate::policy::testing::bench::{Desk, Wrong, at_desk};
 use crate::policy::testing::forms::{Form, NUMBER, TEXT, option};
-use crate::policy::{Ended, Failure, Policy, Request};
+use crate::policy::{Ended, Policy, Request};
 use crate::request::Query;
 use crate::route::{Route, Tags, Way};
 use crate::tls::Identity;
@@ -194,20 +194,13 @@ impl Viewer {
 
 impl Desk {
     /// The policy where the case has the relay.
-    fn policy(&mut self) -> Result<Policy, Wrong> {
+    pub(super) fn policy(&mut self) -> Result<Policy, Wrong> {
         if let Some(policy) = &self.scene.policy {
             return Ok(policy.clone());
         }
         let policy = self.subject.policy(&self.scene.place, &self.scene.params)?;
         self.scene.policy = Some(policy.clone());
         Ok(policy)
-    }
-
-    /// A failure of the policy, with the line where it happened.
-    fn failed(&self, failure: &Failure) -> Wrong {
-        let line = failure.line.and_then(|line| Some((line, self.subject.line(&failure.file, line)?)));
-        let shown = line.map(|(line, text)| format!("{}:{line}:  {text}", failure.file));
-        Wrong { words: failure.to_string(), details: shown.into_iter().collect() }
     }
 }
 
@@ -228,7 +221,7 @@ fn route(desk: &mut Desk, form: &Form<'_>) -> Result<Route, Wrong> {
         identity: viewer.identity.as_ref(),
         seed: form.whole("seed")?,
     };
-    policy.route(&request).map_err(|failure| desk.failed(&failure))
+    policy.route(&request).map_err(Wrong::from)
 }
 
 fn accept(desk: &mut Desk, given: &Value) -> Result<Admission, Wrong> {
@@ -236,7 +229,7 @@ fn accept(desk: &mut Desk, given: &Value) -> Result<Admission, Wrong> {
     let viewer = given.as_table().map(|table| Viewer::read(&Form(table))).transpose()?;
     let anybody = Viewer { listener: "finger".to_owned(), peer: PEER, server_name: None, identity: None };
     let viewer = viewer.unwrap_or(anybody);
-    policy.accept(&viewer.connection(), &desk.scene.known()).map_err(|failure| desk.failed(&failure))
+    policy.accept(&viewer.connection(), &desk.scene.known()).map_err(Wrong::from)
 }
 
 fn ended(desk: &mut Desk, lua: &Lua, given: &Value) -> Result<(), Wrong> {
@@ -269,14 +262,14 @@ fn ended(desk: &mut Desk, lua: &Lua, given: &Value) -> Result<(), Wrong> {
         blame: word(&BLAMES, text("blame")).unwrap_or("nobody"),
         tags: &tags,
     };
-    policy.tell(&ended, &desk.scene.known()).map_err(|failure| desk.failed(&failure))
+    policy.tell(&ended, &desk.scene.known()).map_err(Wrong::from)
 }
 
 fn broken(desk: &mut Desk, uuid: &str, route: &Route) -> Result<Option<String>, Wrong> {
     let policy = desk.policy()?;
     let build = desk.scene.snapshot.builds.iter().find(|build| build.uuid.as_str() == uuid).cloned();
     let build = build.ok_or_else(|| format!("the registry knows no build \"{uuid}\""))?;
-    policy.broken_invariant("finger", &build, route, &desk.scene.known()).map_err(|failure| desk.failed(&failure))
+    policy.broken_invariant("finger", &build, route, &desk.scene.known()).map_err(Wrong::from)
 }
 
 fn made(lua: &Lua, route: Route) -> mlua::Result<Value> {

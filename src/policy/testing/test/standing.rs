@@ -35,7 +35,7 @@ pub(super) const RELAY: Function = in_case(
             place.hostname = form.hostname("hostname")?.unwrap_or(place.hostname);
             desk.scene.params = form.params("params")?.unwrap_or_else(|| desk.subject.params().clone());
             desk.scene.place = place;
-            desk.scene.policy = None;
+            (desk.scene.policy, desk.scene.jobs) = (None, None);
             Ok(())
         })?;
         Ok(Value::Nil)
