@@ -65,6 +65,7 @@ use modules::Modules;
 pub use outside::{Fetch, Outside, TlsFiles, Unanswered};
 use program::Surroundings;
 pub use question::{Ended, Request};
+pub(crate) use rank::rank;
 use script::{Answer, Script};
 pub use shared::SharedTable;
 use sources::Sources;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::candidate::{Candidate, Decided};
 use crate::generation::Generation;
 use crate::metrics::Metrics;
-use crate::policy::{Known, Moment, SharedTable, World};
+use crate::policy::{Known, Moment, Request, SharedTable, World};
 use crate::registry::{Registry, Snapshot};
 use crate::stream::Pipes;
 use crate::tasks::Tasks;
@@ -39,12 +40,15 @@ pub struct Deciding {
     pub generation: Arc<Generation>,
     /// How that generation's targets are dialled, and which of them would be this relay.
     pub how: How,
+    /// The policy that is on trial in that generation, with what is known of it from those before.
+    pub candidate: Option<Candidate>,
 }
 
 impl Shared {
     /// Begins with `generation`, and to follow its registry in tasks of `services`.
     pub fn new(generation: Generation, metrics: Arc<Metrics>, services: &Tasks) -> Self {
         measure(&generation, &metrics);
+        let candidate = Candidate::of(&generation, None, &metrics.candidate, Moment::now());
         let dialler = Dialler::new(metrics.upstream.clone());
         let limit = generation.settings.policy.shared_limit;
         let table = SharedTable::new(limit, metrics.policy.shared.clone());
@@ -53,7 +57,7 @@ impl Shared {
             world: Arc::new(World { shared: table, seen: dialler.seen() }),
             dialler,
             pipes: Pipes::new(PIPES),
-            deciding: ArcSwap::from_pointee(Deciding::new(Arc::new(generation), Itself::default())),
+            deciding: ArcSwap::from_pointee(Deciding::new(Arc::new(generation), Itself::default(), candidate)),
             metrics,
         }
     }
@@ -81,14 +85,24 @@ impl Shared {
         if let Some(tls) = &generation.zookeeper_tls {
             self.registry.replace_tls(tls.clone());
         }
-        self.deciding.store(Arc::new(Deciding::new(generation, itself)));
+        let previous = self.deciding.load();
+        let candidate = Candidate::of(&generation, previous.candidate.as_ref(), &self.metrics.candidate, Moment::now());
+        self.deciding.store(Arc::new(Deciding::new(generation, itself, candidate)));
     }
 }
 
 impl Deciding {
-    fn new(generation: Arc<Generation>, itself: Itself) -> Self {
+    fn new(generation: Arc<Generation>, itself: Itself, candidate: Option<Candidate>) -> Self {
         let (settings, tls) = (generation.settings.upstream.clone(), generation.upstream_tls.clone());
-        Self { generation, how: How { settings, tls, itself } }
+        Self { generation, how: How { settings, tls, itself }, candidate }
+    }
+
+    /// Decides about one request, beside the candidate if there is one.
+    pub fn decide(&self, request: &Request<'_>) -> Decided {
+        match &self.candidate {
+            Some(candidate) => candidate.decide(request),
+            None => Decided::undisputed(&self.generation.policy, request),
+        }
     }
 }
 

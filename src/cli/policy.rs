@@ -2,6 +2,7 @@
 
 mod diff;
 mod reference;
+mod shadow;
 
 use std::io::Write;
 
@@ -11,6 +12,7 @@ use crate::cli::Exit;
 use crate::config::Environment;
 pub use diff::Diff;
 pub use reference::{Form, Reference};
+pub use shadow::Shadow;
 
 /// The commands for whoever writes a policy. These comments are their help and their manual.
 #[derive(Debug, Subcommand)]
@@ -18,7 +20,8 @@ pub use reference::{Form, Reference};
 Examples:
   fingerpost policy reference
   fingerpost policy reference relay.via
-  fingerpost policy diff ./new.lua")]
+  fingerpost policy diff ./new.lua
+  fingerpost policy shadow")]
 pub enum Policy {
     /// Show what another policy would change, on the live registry.
     ///
@@ -34,6 +37,12 @@ pub enum Policy {
     /// them: its types, its arguments, and when it may be used. With --format it writes the whole reference as a page,
     /// or as definitions for an editor.
     Reference(Reference),
+    /// Show how a candidate does beside the policy of a running relay.
+    ///
+    /// Asks the relay of this configuration, by its command socket, for the policy that policy.candidate puts on trial:
+    /// how many requests it decides, what it waits for or why it was rolled back, and in what its decisions on real
+    /// requests differed from the policy's. Only the latest kinds of differences are kept; all are in metrics.
+    Shadow(Shadow),
 }
 
 /// Does what `asked` says, with answers to `out` and what is wrong to `err`.
@@ -49,5 +58,6 @@ pub fn policy(
     match asked {
         Policy::Diff(asked) => diff::diff(asked, environment, out),
         Policy::Reference(asked) => reference::reference(asked, out, err),
+        Policy::Shadow(asked) => shadow::shadow(asked, environment, out, err),
     }
 }

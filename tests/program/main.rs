@@ -26,6 +26,7 @@ mod mistakes;
 mod records;
 mod reload;
 mod root;
+mod shadow;
 mod site;
 mod stream;
 mod systemd;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Candidate;
 use crate::names::Zone;
 
 /// The Lua that decides, and what it may use.
@@ -34,6 +35,8 @@ pub struct Policy {
     pub background: Background,
     /// What a changed policy must get right on the live registry before it takes over.
     pub dry_run: DryRun,
+    /// Decides beside it, on trial.
+    pub candidate: Option<Candidate>,
 }
 
 /// What work beside the decisions may use.
@@ -108,8 +111,18 @@ impl Policy {
         Self { file: scripts, folder: None, overlays: None, default: None, rules: Vec::new(), ..self.clone() }
     }
 
-    /// The folders whose scripts and settings make a generation, and the suffixes of these.
+    /// This one, and the candidate's if there is one.
+    pub fn both(&self) -> impl Iterator<Item = &Self> {
+        [self].into_iter().chain(self.candidate.as_ref().map(|candidate| &*candidate.policy))
+    }
+
+    /// The folders whose scripts and settings make a generation, and the suffixes of these; the candidate's are among
+    /// them, and those that it shares with this one come twice.
     pub fn folders(&self) -> impl Iterator<Item = (PathBuf, &'static [&'static str])> {
+        self.both().flat_map(Self::own_folders)
+    }
+
+    fn own_folders(&self) -> impl Iterator<Item = (PathBuf, &'static [&'static str])> {
         let neighbours = self.file.as_deref().and_then(|file| file.parent()).map(|folder| {
             // The parent of a bare name is the empty path, which names no folder.
             if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() }
@@ -135,6 +148,7 @@ impl Default for Policy {
             shared_limit: 4 << 20,
             background: Background::default(),
             dry_run: DryRun::default(),
+            candidate: None,
         }
     }
 }

@@ -49,11 +49,7 @@ impl Runner {
 
     /// Runs the jobs once those of `before` have ended, and returns when they are stopped and none runs any more.
     /// `outside` makes the world that they reach, and may block.
-    pub(super) async fn run(
-        self,
-        before: TaskTracker,
-        outside: impl FnOnce() -> Arc<dyn Outside> + Send + 'static,
-    ) {
+    pub(super) async fn run(self, before: TaskTracker, outside: impl FnOnce() -> Arc<dyn Outside> + Send + 'static) {
         if timeout(PATIENCE, before.wait()).await.is_err() {
             warn!("background work of the generation before does not end; the new one's begins beside it");
         }
