@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use crate::config::settings::{self, Settings};
 use crate::keyring::Keyring;
 use crate::listener;
-use crate::metrics::Metrics;
+use crate::metrics::{Held, Metrics};
 use crate::policy::{self, Policy};
 use crate::registry::Registry;
 use crate::tasks::Tasks;
@@ -32,6 +32,7 @@ pub struct Generation {
     pub zookeeper_tls: Option<tls::Client>,
     /// Listeners with their certificates.
     pub listeners: Vec<Arc<listener::Config>>,
+    _held: Held,
 }
 
 /// Why a generation could not be made. All reasons at once.
@@ -64,7 +65,8 @@ impl Generation {
         let candidate = load_candidate(&settings.policy, &place, metrics, &mut errors);
         match Policy::load(&settings.policy, place, metrics.policy.clone()) {
             Ok(policy) if errors.is_empty() => {
-                Ok(Self { number, settings, policy, candidate, upstream_tls, zookeeper_tls, listeners })
+                let _held = Held::in_gauge(&metrics.reloads.held);
+                Ok(Self { number, settings, policy, candidate, upstream_tls, zookeeper_tls, listeners, _held })
             }
             Ok(_) => Err(LoadErrors(errors)),
             Err(error) => {

@@ -1,6 +1,7 @@
 //! Every number the relay keeps of itself, in the OpenMetrics text format. Counters live as long as the process:
 //! no reload touches them. All label sets are closed or bounded: nothing that a viewer sends becomes a label by itself.
 
+mod held;
 mod tagged;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry as Encoder;
 
+pub use self::held::Held;
 pub use self::tagged::Tagged;
 
 /// All metrics, and their text.
@@ -170,6 +172,39 @@ pub struct Policy {
     /// HTTP requests of background work: `answered`, or the reason there was no answer: `request`, `connect`,
     /// `handshake`, `timeout`, `not_http`, `too_large`, `broken`.
     pub fetches: Family<ByReason, Counter>,
+    /// What policies have done beside their decisions.
+    pub jobs: Jobs,
+}
+
+/// Background work. What is gone with its generation is shown no more, but for the runs.
+#[derive(Debug, Clone, Default)]
+pub struct Jobs {
+    /// Runs that came to an end.
+    pub runs: Family<JobRun, Counter>,
+    /// Failed runs since the last one that did not fail.
+    pub failures: Family<ByJob, Gauge>,
+    /// When a run last succeeded, in seconds since 1970; absent before the first one.
+    pub last_success: Family<ByJob, Gauge>,
+}
+
+/// One job of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByJob {
+    /// The policy's name.
+    pub policy: String,
+    /// Its number among the policy's jobs, in the order in which the script asks for them, from 1 to 32.
+    pub job: u64,
+}
+
+/// How a run of a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct JobRun {
+    /// The policy's name.
+    pub policy: String,
+    /// The job's number, as in [`ByJob`].
+    pub job: u64,
+    /// `succeeded`, or why not: `time`, `memory`, `recursion`, `error`, `bad_route`.
+    pub result: &'static str,
 }
 
 /// A policy on trial.
@@ -217,6 +252,19 @@ pub struct Reloads {
     pub reloads: Family<Reload, Counter>,
     /// The number of the generation that serves now.
     pub generation: Gauge,
+    /// Generations in memory: that one, and older ones that streams were decided by and still hold.
+    pub held: Gauge,
+    /// 1 while that is the newest one, 0 since a newer one was refused.
+    pub last_successful: Gauge,
+}
+
+impl Reloads {
+    /// Counts a reload that took effect, or was refused.
+    pub fn count(&self, applied: bool) {
+        let result = if applied { "applied" } else { "refused" };
+        self.last_successful.set(applied.into());
+        self.reloads.get_or_create(&Reload { result }).inc();
+    }
 }
 
 /// Certificates in use.
@@ -265,6 +313,8 @@ impl Metrics {
             reloads: Reloads::default(),
             certificates: Certificates::default(),
         };
+        // What is loaded at the start has not failed.
+        metrics.reloads.last_successful.set(1);
         metrics.register_traffic();
         metrics.register_state();
         Arc::new(metrics)
@@ -312,6 +362,10 @@ impl Metrics {
         self.register_candidate();
         add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.reloads);
         add(&mut self.encoder, "generation", "The generation that serves now", &self.reloads.generation);
+        let held = "Generations in memory: the one that serves, and those that older streams still hold";
+        add(&mut self.encoder, "generations_held", held, &self.reloads.held);
+        let last = "1 while the last reload took effect, 0 since one was refused; see /health/reload";
+        add(&mut self.encoder, "last_reload_successful", last, &self.reloads.last_successful);
         let first_expiry = "When the first certificate or revocation list expires, in seconds since 1970";
         add(&mut self.encoder, "first_expiry_seconds", first_expiry, &self.certificates.first_expiry);
     }
@@ -334,6 +388,12 @@ impl Metrics {
 
     fn register_background(&mut self) {
         add(&mut self.encoder, "policy_fetches", "HTTP requests of background work", &self.policy.fetches);
+        let jobs = &self.policy.jobs;
+        add(&mut self.encoder, "policy_job_runs", "Runs of background jobs", &jobs.runs);
+        let failures = "Runs of a background job that failed since one did not";
+        add(&mut self.encoder, "policy_job_failures", failures, &jobs.failures);
+        let last_success = "When a background job last succeeded, in seconds since 1970";
+        add(&mut self.encoder, "policy_job_last_success_seconds", last_success, &jobs.last_success);
         let shared = &self.policy.shared;
         add(&mut self.encoder, "policy_shared_entries", "Entries that policies share", &shared.entries);
         add(&mut self.encoder, "policy_shared_bytes", "Bytes that policies share", &shared.bytes);

@@ -8,9 +8,11 @@
 //!
 //! ```text
 //! settings → Program (text, bytecode, limits) → Engine (one a thread) → Answer → Route
+//!                                             → Jobs (an engine of their own) → relay.shared
 //! ```
 
 mod answer;
+pub mod background;
 mod call;
 mod counters;
 mod depth;
@@ -19,11 +21,14 @@ mod engine;
 mod facts;
 mod failure;
 mod hooks;
+mod jobs;
 mod kept;
 mod known;
+mod leash;
 mod library;
 mod limits;
 mod modules;
+mod outside;
 mod program;
 mod question;
 mod rank;
@@ -38,8 +43,10 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::admission::{Admission, Connection};
@@ -52,8 +59,10 @@ use crate::route::Route;
 use answer::Decision;
 use counters::Counters;
 pub use failure::{Failure, FailureKind, LoadError};
+pub use jobs::Jobs;
 pub use known::{Known, Moment, World};
 use modules::Modules;
+pub use outside::{Fetch, Outside, TlsFiles, Unanswered};
 use program::Surroundings;
 pub use question::{Ended, Request};
 pub(crate) use rank::rank;
@@ -115,6 +124,8 @@ struct Scripts {
     by_name: BTreeMap<String, Script>,
     rules: Vec<settings::Rule>,
     default: String,
+    /// Where scripts are and what they may read, the one that counts first.
+    folders: Arc<[PathBuf]>,
     counters: Counters,
 }
 
@@ -141,6 +152,7 @@ impl Policy {
             by_name: scripts.collect::<Result<_, LoadError>>()?,
             rules: settings.rules.clone(),
             default,
+            folders: folders(settings),
             counters: Counters::new(&metrics),
         })))
     }
@@ -148,10 +160,26 @@ impl Policy {
     /// The same scripts for a relay that stands elsewhere, counted in `metrics`.
     #[must_use]
     pub fn placed(&self, place: &Place, metrics: &metrics::Policy) -> Self {
-        let Scripts { by_name, rules, default, .. } = &*self.0;
+        let Scripts { by_name, rules, default, folders, .. } = &*self.0;
         let by_name = by_name.iter().map(|(name, script)| (name.clone(), script.placed(place)));
-        let counters = Counters::new(metrics);
-        Self(Arc::new(Scripts { by_name: by_name.collect(), rules: rules.clone(), default: default.clone(), counters }))
+        Self(Arc::new(Scripts {
+            by_name: by_name.collect(),
+            rules: rules.clone(),
+            default: default.clone(),
+            folders: Arc::clone(folders),
+            counters: Counters::new(metrics),
+        }))
+    }
+
+    /// The jobs of every script that has some. Whoever has them runs them; each run is aborted once `stop` is told.
+    pub fn jobs(&self, stop: &CancellationToken) -> Vec<Jobs> {
+        let scripts = self.0.by_name.iter().filter(|(_, script)| !script.planned().is_empty());
+        scripts.map(|(name, script)| Jobs::new(name, script.program(), script.planned(), stop)).collect()
+    }
+
+    /// Where scripts are and what their jobs may read, the folder that counts first.
+    pub fn folders(&self) -> &Arc<[PathBuf]> {
+        &self.0.folders
     }
 
     /// Whether `other` is the same text under the same rules and limits.
@@ -303,6 +331,13 @@ impl Scripts {
     }
 }
 
+/// Overlays come first: what they hold takes the place of what the package has.
+fn folders(settings: &settings::Policy) -> Arc<[PathBuf]> {
+    let mut folders: Vec<_> = settings.folders().map(|(folder, _)| folder).collect();
+    folders.reverse();
+    folders.into()
+}
+
 /// What rules look at: the zone where a build runs, and its tenant.
 fn traits(build: Option<&Arc<Build>>) -> (Option<&Zone>, Option<&str>) {
     let worker = build.and_then(|build| build.worker.as_ref());
@@ -312,14 +347,15 @@ fn traits(build: Option<&Arc<Build>>) -> (Option<&Zone>, Option<&str>) {
 /// A name that no policy has, which loading and `relay.hand_over` make sure of.
 fn unknown(name: &str, asked: &[&str]) -> Failure {
     let file = asked.last().map_or(name, |last| last).to_owned();
-    Failure { kind: FailureKind::Error, file, line: None, message: format!("there is no policy \"{name}\"") }
+    let message = format!("there is no policy \"{name}\"");
+    Failure { kind: FailureKind::Error, file, line: None, message, excerpt: None }
 }
 
 fn circle(asked: &[&str], next: &str, answer: Answer) -> Failure {
     let way = asked.join(" to ");
     let message =
         format!("the policies handed over from {way} to {next}; a request may see {MAX_ASKED} policies, each once");
-    Failure { kind: FailureKind::BadRoute, file: answer.file, line: answer.line, message }
+    Failure { kind: FailureKind::BadRoute, file: answer.file, line: answer.line, message, excerpt: None }
 }
 
 impl fmt::Debug for Policy {

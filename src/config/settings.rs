@@ -16,7 +16,7 @@ mod tls;
 
 pub use candidate::{Canary, Candidate, Rollback};
 pub use network::Network;
-pub use policy::{DryRun, Param, Params, Policy, Rule};
+pub use policy::{Background, DryRun, Param, Params, Policy, Rule};
 pub use tls::{ClientCertificates, ClientTls, KeyPairFiles, ServerTls, TlsVersion, Trust};
 
 /// Everything one generation is made from.

@@ -76,6 +76,13 @@ pub(super) fn held(lua: &Lua) -> Option<Held> {
     lua.app_data_ref::<Call>()?.held.clone()
 }
 
+/// Lets time pass for the script in `lua`, which waited until `at`.
+pub(super) fn waited(lua: &Lua, at: Moment) {
+    if let Some(held) = lua.app_data_mut::<Call>().as_mut().and_then(|call| call.held.as_mut()) {
+        held.at = at;
+    }
+}
+
 /// The number by which this request orders what is equally good.
 pub(super) fn seed(lua: &Lua) -> u64 {
     lua.app_data_ref::<Call>().map(|call| call.seed).unwrap_or_default()

@@ -13,9 +13,11 @@ use super::call::Call;
 use super::depth::Depth;
 use super::description::Phase;
 use super::facts::{ConnectionFacts, EndedFacts, Fact, RequestFacts};
-use super::failure::{Chunks, Complaint, Spot};
+use super::failure::{Chunks, Complaint};
 use super::hooks::{Has, Hooks};
+use super::jobs::{Asked, Job, Planned};
 use super::kept::Kept;
+use super::leash::Leash;
 use super::limits::Stopwatch;
 use super::program::Program;
 use super::relay::RELAY;
@@ -34,6 +36,8 @@ pub(super) struct Engine {
     /// Its names and limits, for messages.
     chunks: Chunks,
     memory_limit: usize,
+    /// What the script asked for by `relay.every`.
+    jobs: Vec<Job>,
     lua: Lua,
 }
 
@@ -45,20 +49,30 @@ struct Empty {
 }
 
 impl Engine {
-    /// Runs the program's script under the limits of a decision, and takes the policy that it returns.
+    /// Runs the program's script under its limits, and takes the policy that it returns.
     pub(super) fn start(program: &Program) -> Result<Self, Complaint> {
-        let empty = Empty::new(program).map_err(|error| Complaint::from_lua(&error, &program.chunks))?;
-        let Empty { watch, depth, lua } = empty;
+        Self::start_in(Empty::new(program, |_| Ok(())), program)
+    }
+
+    /// The same, but for jobs, on a leash.
+    pub(super) fn start_on(leash: &Arc<Leash>, program: &Program) -> Result<Self, Complaint> {
+        let leash = Arc::clone(leash);
+        Self::start_in(Empty::new(program, move |lua| leash.check(lua)), program)
+    }
+
+    fn start_in(empty: mlua::Result<Empty>, program: &Program) -> Result<Self, Complaint> {
+        let Empty { watch, depth, lua } = empty.map_err(|error| Complaint::from_lua(&error, &program.chunks))?;
         let used = lua.used_memory();
         if used > program.memory_limit {
             return Err(Complaint::new(FailureKind::Memory, None, &too_little(used, program.memory_limit)));
         }
         let outcome = program.chunk(&lua).into_function().and_then(|chunk| chunk.call::<Value>(()));
         let outcome = outcome.map_err(|error| judge(&error, &program.chunks, program.memory_limit));
-        let hooks = Hooks::of(&watch.stop(depth.stop(outcome))?)?;
+        let hooks = Hooks::of(&watch.stop(depth.stop(outcome))?, &program.chunks)?;
         let thread = Cell::new(thread::current().id());
         Ok(Self {
             hooks,
+            jobs: lua.remove_app_data::<Asked>().unwrap_or_default().0,
             watch,
             depth,
             thread,
@@ -102,6 +116,30 @@ impl Engine {
         answer::read_verdict(&value).map_err(|complaint| self.at_beginning(hook, complaint))
     }
 
+    /// Does the job at `position` among those that the script asked for.
+    pub(super) fn work(&self, position: usize, known: &Known<'_>) -> Result<(), Complaint> {
+        let Some(job) = self.jobs.get(position) else {
+            return Err(Complaint::new(FailureKind::Error, None, "the script did not ask for this job again"));
+        };
+        let outcome = self.call(&job.work, Call::of(Phase::Background, known), ()).map(drop);
+        // Luau makes no room for itself when it hits its limit; what failed to be collected will be told then.
+        let _collected = self.lua.gc_collect();
+        outcome
+    }
+
+    /// What is to be done again and again, and when.
+    pub(super) fn planned(&self) -> impl Iterator<Item = Planned> {
+        self.jobs.iter().map(|job| job.planned)
+    }
+
+    /// Gives scripts `value` to reach, or nothing any more.
+    pub(super) fn lend<T: Send + 'static>(&self, value: Option<T>) {
+        match value {
+            Some(value) => drop(self.lua.set_app_data(value)),
+            None => drop(self.lua.remove_app_data::<T>()),
+        }
+    }
+
     /// What there is to call.
     pub(super) fn has(&self) -> Has {
         self.hooks.has()
@@ -115,15 +153,16 @@ impl Engine {
         let outcome = hook.call::<Value>(arguments);
         self.set_call(Call::default());
         let outcome = outcome.map_err(|error| judge(&error, &self.chunks, self.memory_limit));
-        self.watch.stop(self.depth.stop(outcome))
+        // At which line memory ran out, Luau does not say.
+        self.watch.stop(self.depth.stop(outcome)).map_err(|complaint| match complaint.spot {
+            Some(_) => complaint,
+            None => self.at_beginning(hook, complaint),
+        })
     }
 
-    /// What `hook` returned is wrong, wherever in it that was made: its beginning is as good a place as any.
+    /// Places in `hook` what may have gone wrong anywhere in it: its beginning is as good a line as any.
     fn at_beginning(&self, hook: &Function, complaint: Complaint) -> Complaint {
-        let info = hook.info();
-        let chunk = info.short_src.and_then(|name| self.chunks.position(&name));
-        let spot = chunk.zip(info.line_defined).map(|(chunk, line)| Spot { chunk, line });
-        Complaint { spot, ..complaint }
+        Complaint { spot: self.chunks.beginning(hook), ..complaint }
     }
 
     fn start_watch(&self) {
@@ -153,10 +192,11 @@ impl Engine {
 }
 
 impl Empty {
-    fn new(program: &Program) -> mlua::Result<Self> {
+    fn new(program: &Program, more: impl Fn(&Lua) -> mlua::Result<()> + Send + 'static) -> mlua::Result<Self> {
         let lua = Lua::new_with(library::parts(), LuaOptions::default())?;
         lua.set_app_data(program.surroundings.clone());
         lua.set_app_data(Kept::default());
+        lua.set_app_data(Asked::default());
         library::furnish(&lua, description::table(&lua, &RELAY)?)?;
         library::seal(&lua)?;
         lua.set_app_data(Call::loading());
@@ -165,7 +205,7 @@ impl Empty {
         lua.set_memory_limit(program.memory_limit)?;
         let depth = Depth::new(program.recursion_limit);
         watch.start();
-        watch.watch(&lua, &depth);
+        watch.watch(&lua, &depth, more);
         Ok(Self { watch, depth, lua })
     }
 }

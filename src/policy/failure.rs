@@ -5,20 +5,23 @@ use std::fmt;
 use std::iter;
 use std::sync::Arc;
 
-use mlua::Lua;
 use mlua::debug::Debug;
+use mlua::{Function, Lua};
 
 use super::depth;
 
 /// Longest message, in characters: a script chooses its own words.
 const MAX_TEXT: usize = 500;
 
+/// Longest line of a script that is shown with an error, in characters.
+const MAX_EXCERPT: usize = 160;
+
 /// Deepest frame that is searched for the script's line.
 const MAX_FRAMES: usize = 10;
 
 /// Why a decision came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {message}", Location(file, *line))]
+#[error("{}: {message}{}", Location(file, *line), Beside(excerpt.as_deref()))]
 pub struct Failure {
     /// What kind of failure, for metrics.
     pub kind: FailureKind,
@@ -28,11 +31,13 @@ pub struct Failure {
     pub line: Option<usize>,
     /// What happened, and what to do.
     pub message: String,
+    /// The text of that line, if there is any.
+    pub excerpt: Option<String>,
 }
 
 /// Why a script is no policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {message}{}", Location(file, *line), Excerpt(excerpt.as_deref()))]
+#[error("{}: {message}{}", Location(file, *line), Below(excerpt.as_deref()))]
 pub struct LoadError {
     /// The policy's name.
     pub file: String,
@@ -40,15 +45,22 @@ pub struct LoadError {
     pub line: Option<usize>,
     /// What is wrong, and what to do.
     pub message: String,
-    /// The text of that line.
+    /// The text of that line, if there is any.
     pub excerpt: Option<String>,
+}
+
+impl Failure {
+    /// What went wrong at line `line` of `text`, which is the file called `file`.
+    pub(super) fn at(file: &str, line: Option<usize>, complaint: Complaint, text: &str) -> Self {
+        let Complaint { kind, text: message, .. } = complaint;
+        Self { kind, file: file.to_owned(), line, message, excerpt: excerpt(text, line) }
+    }
 }
 
 impl LoadError {
     /// The error of line `line` in `text`, which is the file called `file`.
     pub(super) fn at(file: &str, line: Option<usize>, message: String, text: &str) -> Self {
-        let excerpt = line.and_then(|line| text.lines().nth(line.checked_sub(1)?));
-        Self { file: file.to_owned(), line, message, excerpt: excerpt.map(|line| line.trim().to_owned()) }
+        Self { file: file.to_owned(), line, message, excerpt: excerpt(text, line) }
     }
 }
 
@@ -173,6 +185,12 @@ pub(super) fn spot_now(lua: &Lua) -> Option<Spot> {
     })
 }
 
+/// The line `line` of `text`, as far as it can be shown.
+fn excerpt(text: &str, line: Option<usize>) -> Option<String> {
+    let line = text.lines().nth(line?.checked_sub(1)?)?.trim();
+    (!line.is_empty()).then(|| printable(line, MAX_EXCERPT))
+}
+
 /// `text` without control characters, cut after `max` characters.
 pub(super) fn printable(text: &str, max: usize) -> String {
     let mut out = String::new();
@@ -196,6 +214,12 @@ impl Chunks {
     /// Which of these is called `name`.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|own| own == name)
+    }
+
+    /// Where `function` begins.
+    pub(super) fn beginning(&self, function: &Function) -> Option<Spot> {
+        let info = function.info();
+        Some(Spot { chunk: self.position(info.short_src.as_deref()?)?, line: info.line_defined? })
     }
 
     /// Where an error comes from, and its text. Every coroutine and every `error` that an error's text came through has
@@ -239,10 +263,20 @@ impl fmt::Display for Location<'_> {
     }
 }
 
-struct Excerpt<'a>(Option<&'a str>);
+/// The line of a script, for errors that people read by themselves.
+struct Below<'a>(Option<&'a str>);
 
-impl fmt::Display for Excerpt<'_> {
+impl fmt::Display for Below<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |line| write!(f, "\n    {line}"))
+    }
+}
+
+/// The same for those that end in records, tables and log lines, of which each is one line.
+struct Beside<'a>(Option<&'a str>);
+
+impl fmt::Display for Beside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |line| write!(f, " | {line}"))
     }
 }

@@ -1,8 +1,11 @@
 //! The global `relay`: what this relay knows, and the makers of routes. What each name does stands in the room below.
 
 mod admission;
+mod any;
 mod clock;
+mod every;
 mod options;
+mod order;
 mod params;
 mod registry;
 mod routes;
@@ -10,6 +13,8 @@ mod seen;
 mod shared;
 
 use mlua::Value;
+
+pub(super) use options::limit;
 
 use super::description::{Constant, Namespace, Type, name};
 use super::facts;
@@ -63,9 +68,11 @@ pub(super) const RELAY: Namespace = Namespace {
         routes::REFUSE,
         routes::REPLY,
         routes::CONNECT,
+        any::ANY,
         routes::HAND_OVER,
         admission::ALLOW,
         clock::NOW,
+        every::EVERY,
     ],
     inner: &[shared::SHARED],
 };

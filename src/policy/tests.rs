@@ -5,6 +5,7 @@ mod hooks;
 mod isolation;
 mod loading;
 mod mistakes;
+mod order;
 mod registry;
 mod routes;
 mod runaways;

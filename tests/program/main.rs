@@ -14,6 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod background;
 mod check;
 mod demo;
 mod diff;
@@ -21,6 +22,7 @@ mod explain;
 mod hooks;
 mod logging;
 mod metrics;
+mod mistakes;
 mod records;
 mod reload;
 mod root;

@@ -31,10 +31,23 @@ pub struct Policy {
     pub recursion_limit: usize,
     /// Most memory of the table that all scripts share, in bytes.
     pub shared_limit: usize,
+    /// What work beside the decisions may use.
+    pub background: Background,
     /// What a changed policy must get right on the live registry before it takes over.
     pub dry_run: DryRun,
     /// Decides beside it, on trial.
     pub candidate: Option<Candidate>,
+}
+
+/// What work beside the decisions may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Background {
+    /// Longest processor time of one run.
+    pub time_limit: Duration,
+    /// Longest time of one run, its waits included.
+    pub deadline: Duration,
+    /// Memory of the one engine that does it, in bytes.
+    pub memory_limit: usize,
 }
 
 /// What a changed policy must get right on the live registry before it takes over.
@@ -133,9 +146,16 @@ impl Default for Policy {
             memory_limit: 16 << 20,
             recursion_limit: 200,
             shared_limit: 4 << 20,
+            background: Background::default(),
             dry_run: DryRun::default(),
             candidate: None,
         }
+    }
+}
+
+impl Default for Background {
+    fn default() -> Self {
+        Self { time_limit: Duration::from_secs(1), deadline: Duration::from_secs(30), memory_limit: 16 << 20 }
     }
 }
 

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use crate::config::section::{Report, Section};
-use crate::config::settings::{DryRun, Listener, Param, Params, Policy, Rule};
+use crate::config::settings::{Background, DryRun, Listener, Param, Params, Policy, Rule};
 use crate::config::value::{duration, one_of, policy_name, size, some, text, unknown, whole, zone};
 use crate::config::yaml::{Overlay, Surroundings, WAIT, params};
 
@@ -42,6 +42,7 @@ pub(super) fn policy(root: &mut Section<'_>, listeners: &[Listener], around: Sur
         memory_limit: section.value("memory_limit", size).unwrap_or(default.memory_limit),
         recursion_limit: section.value("recursion_limit", whole(DEPTH)).unwrap_or(default.recursion_limit),
         shared_limit: section.value("shared_limit", size).unwrap_or(default.shared_limit),
+        background: background(&mut section),
         dry_run: section.value("dry_run", one_of(&DRY_RUNS)).unwrap_or(default.dry_run),
         ..default
     };
@@ -63,6 +64,16 @@ fn overlays(folder: &Path, section: &Section<'_>, listeners: &[Listener], around
         Vec::new()
     });
     overlays.into_iter().map(|overlay| Choice::overlay(overlay, section, listeners)).collect()
+}
+
+fn background(policy: &mut Section<'_>) -> Background {
+    let default = Background::default();
+    let Some(mut section) = policy.section("background") else { return default };
+    Background {
+        time_limit: section.value("time_limit", duration(WAIT)).unwrap_or(default.time_limit),
+        deadline: section.value("deadline", duration(WAIT)).unwrap_or(default.deadline),
+        memory_limit: section.value("memory_limit", size).unwrap_or(default.memory_limit),
+    }
 }
 
 impl Choice {

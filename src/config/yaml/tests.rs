@@ -8,8 +8,8 @@ use socket2::{Domain, Socket, TcpKeepalive, Type};
 use super::*;
 use crate::config::problem::Problems;
 use crate::config::settings::{
-    Canary, Candidate, ClientCertificates, ClientTls, DryRun, HostPort, KeyPairFiles, ListenAddress, Network, Param,
-    Params, Policy, Rollback, Rule, ServerTls, TlsVersion, Trust, ZooKeeper,
+    Background, Canary, Candidate, ClientCertificates, ClientTls, DryRun, HostPort, KeyPairFiles, ListenAddress,
+    Network, Param, Params, Policy, Rollback, Rule, ServerTls, TlsVersion, Trust, ZooKeeper,
 };
 use crate::names::Zone;
 
@@ -90,7 +90,7 @@ fn every_key_is_documented() {
         documented.extend(present.then_some(setting));
     }
     assert_eq!(asked, documented);
-    assert_eq!(documented.len(), 104, "{documented:#?}");
+    assert_eq!(documented.len(), 108, "{documented:#?}");
 }
 
 /// A documented value that is no example is either needed or a default: without it the settings stay the same.
@@ -116,7 +116,7 @@ fn documented_values_are_defaults_also_where_they_are_off() {
         }
     }
     assert_eq!(needed, ["- name: finger", "address: \"[::]:79\""]);
-    assert_eq!(defaults, 41);
+    assert_eq!(defaults, 44);
 }
 
 #[test]
@@ -211,6 +211,11 @@ fn every_policy() -> Policy {
         memory_limit: 10 << 20,
         recursion_limit: 23,
         shared_limit: 24 << 10,
+        background: Background {
+            time_limit: Duration::from_millis(25),
+            deadline: Duration::from_secs(26),
+            memory_limit: 27 << 20,
+        },
         dry_run: DryRun::Errors,
         candidate: None,
     };
