@@ -26,8 +26,15 @@ pub(super) struct Machine {
     thread: Cell<ThreadId>,
     /// Its names and limits, for messages.
     chunks: Chunks,
-    memory_limit: usize,
+    memory: Memory,
     lua: Lua,
+}
+
+/// What a machine may hold, in bytes, and what the configuration calls that.
+#[derive(Clone, Copy)]
+struct Memory {
+    limit: usize,
+    key: &'static str,
 }
 
 impl Machine {
@@ -40,8 +47,8 @@ impl Machine {
         let machine =
             Self::furnished(program, own, more).map_err(|error| Complaint::from_lua(&error, &program.chunks))?;
         let used = machine.lua.used_memory();
-        if used > program.memory_limit {
-            return Err(Complaint::new(FailureKind::Memory, None, &too_little(used, program.memory_limit)));
+        if used > machine.memory.limit {
+            return Err(Complaint::new(FailureKind::Memory, None, &machine.memory.too_little(used)));
         }
         Ok(machine)
     }
@@ -63,13 +70,13 @@ impl Machine {
         self.depth.start();
         let outcome = function.call::<Value>(arguments);
         self.set_call(Call::default());
-        let outcome = outcome.map_err(|error| judge(&error, &self.chunks, self.memory_limit));
+        let outcome = outcome.map_err(|error| judge(&error, &self.chunks, self.memory));
         self.watch.stop(self.depth.stop(outcome))
     }
 
     /// Reads an error that came out of the machine.
     pub(super) fn complaint(&self, error: &mlua::Error) -> Complaint {
-        judge(error, &self.chunks, self.memory_limit)
+        judge(error, &self.chunks, self.memory)
     }
 
     /// What its scripts are called in messages.
@@ -99,13 +106,20 @@ impl Machine {
         probe::prepare(&lua);
         library::furnish(&lua, own)?;
         library::seal(&lua)?;
-        let watch = Stopwatch::new(program.time_limit);
+        let watch = Stopwatch::new(program.time_limit, program.keys.time);
         lua.set_memory_limit(program.memory_limit)?;
         let depth = Depth::new(program.recursion_limit);
         watch.start();
         watch.watch(&lua, &depth, more);
-        let (chunks, memory_limit) = (program.chunks.clone(), program.memory_limit);
-        Ok(Self { watch, depth, thread: Cell::new(thread::current().id()), chunks, memory_limit, lua })
+        let memory = Memory { limit: program.memory_limit, key: program.keys.memory };
+        Ok(Self {
+            watch,
+            depth,
+            thread: Cell::new(thread::current().id()),
+            chunks: program.chunks.clone(),
+            memory,
+            lua,
+        })
     }
 
     fn start_watch(&self) {
@@ -131,17 +145,19 @@ impl Drop for Machine {
 }
 
 /// Reads an error of the script, and puts the limit's own words in the place of Lua's.
-fn judge(error: &mlua::Error, chunks: &Chunks, memory_limit: usize) -> Complaint {
+fn judge(error: &mlua::Error, chunks: &Chunks, memory: Memory) -> Complaint {
     let complaint = Complaint::from_lua(error, chunks);
     if complaint.kind != FailureKind::Memory {
         return complaint;
     }
-    let limit = ByteSize::b(memory_limit as u64);
-    let text = format!("the policy needed more than {limit} of memory, its memory_limit, and was stopped");
+    let (limit, key) = (ByteSize::b(memory.limit as u64), memory.key);
+    let text = format!("the policy needed more than {limit} of memory, its {key}, and was stopped");
     Complaint::new(FailureKind::Memory, complaint.spot, &text)
 }
 
-fn too_little(used: usize, limit: usize) -> String {
-    let (used, limit) = (ByteSize::b(used as u64), ByteSize::b(limit as u64));
-    format!("an engine needs {used} before any policy is in it; raise memory_limit above its {limit}")
+impl Memory {
+    fn too_little(self, used: usize) -> String {
+        let (used, limit, key) = (ByteSize::b(used as u64), ByteSize::b(self.limit as u64), self.key);
+        format!("an engine needs {used} before any policy is in it; raise {key} above its {limit}")
+    }
 }

@@ -15,7 +15,8 @@ use crate::route::Limit;
 /// Most keys of one list.
 const MAX_KEYS: usize = 1000;
 
-const VALUE: Type = Type::Either(&[Type::String, Type::Number, Type::Boolean]);
+/// What can be kept.
+pub(in crate::policy) const VALUE: Type = Type::Either(&[Type::String, Type::Number, Type::Boolean]);
 const KEY: Parameter = parameter("key", Type::String, "text of at most 256 bytes");
 const TTL: Parameter =
     parameter("ttl", Type::Optional(&Type::Number), "how many seconds the entry is kept; without it for ever");
@@ -37,9 +38,7 @@ pub(super) const SHARED: Namespace = Namespace {
             blame: FailureKind::Error,
             call: |lua, arguments| {
                 within(lua, |held| match held.world.shared.get(&key(arguments), held.at.tick) {
-                    Some(shared::Value::Text(text)) => lua.create_string(&text).map(Value::String),
-                    Some(shared::Value::Number(number)) => Ok(Value::Number(number)),
-                    Some(shared::Value::Boolean(value)) => Ok(Value::Boolean(value)),
+                    Some(kept) => shown(lua, &kept),
                     None => Ok(Value::Nil),
                 })
             },
@@ -137,7 +136,17 @@ fn key(arguments: &Arguments) -> String {
     arguments.at(0).as_string().map(|key| key.to_string_lossy()).unwrap_or_default()
 }
 
-fn kept(value: &Value) -> shared::Value {
+/// What is kept, as Lua sees it.
+pub(in crate::policy) fn shown(lua: &Lua, kept: &shared::Value) -> mlua::Result<Value> {
+    match kept {
+        shared::Value::Text(text) => lua.create_string(text).map(Value::String),
+        shared::Value::Number(number) => Ok(Value::Number(*number)),
+        shared::Value::Boolean(value) => Ok(Value::Boolean(*value)),
+    }
+}
+
+/// What is kept of a value that a description of [`VALUE`] let pass.
+pub(in crate::policy) fn kept(value: &Value) -> shared::Value {
     match value {
         Value::String(text) => shared::Value::Text(text.as_bytes().to_vec().into()),
         Value::Boolean(value) => shared::Value::Boolean(*value),
