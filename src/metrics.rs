@@ -1,7 +1,7 @@
 //! Every number the relay keeps of itself, in the OpenMetrics text format. Counters live as long as the process:
 //! no reload touches them. All label sets are closed or bounded: nothing that a viewer sends becomes a label by itself.
 
-mod held;
+mod reloads;
 mod tagged;
 
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry as Encoder;
 
-pub use self::held::Held;
+pub use self::reloads::{Held, Reloads};
 pub use self::tagged::Tagged;
 
 /// All metrics, and their text.
@@ -94,13 +94,6 @@ pub struct Dialled {
     /// `connected`, or the reason it was not: `resolve`, `connect`, `connect_timeout`, `handshake`,
     /// `handshake_timeout`, `itself`, `no_tls`, `out_of_time`. Beside `connected` later `closed`, if it never took the
     /// request.
-    pub result: &'static str,
-}
-
-/// What was reloaded, and whether it took effect.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Reload {
-    /// `applied` or `refused`.
     pub result: &'static str,
 }
 
@@ -245,28 +238,6 @@ pub struct Upstream {
     pub dialled: Family<Dialled, Counter>,
 }
 
-/// Generations loaded or refused.
-#[derive(Debug, Clone, Default)]
-pub struct Reloads {
-    /// Reloads that were tried.
-    pub reloads: Family<Reload, Counter>,
-    /// The number of the generation that serves now.
-    pub generation: Gauge,
-    /// Generations in memory: that one, and older ones that streams were decided by and still hold.
-    pub held: Gauge,
-    /// 1 while that is the newest one, 0 since a newer one was refused.
-    pub last_successful: Gauge,
-}
-
-impl Reloads {
-    /// Counts a reload that took effect, or was refused.
-    pub fn count(&self, applied: bool) {
-        let result = if applied { "applied" } else { "refused" };
-        self.last_successful.set(applied.into());
-        self.reloads.get_or_create(&Reload { result }).inc();
-    }
-}
-
 /// Certificates in use.
 #[derive(Debug, Clone, Default)]
 pub struct Certificates {
@@ -360,7 +331,7 @@ impl Metrics {
         add(&mut self.encoder, "policy_failures", "Decisions that failed, by reason", &self.policy.failures);
         self.register_background();
         self.register_candidate();
-        add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.reloads);
+        add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.tried);
         add(&mut self.encoder, "generation", "The generation that serves now", &self.reloads.generation);
         let held = "Generations in memory: the one that serves, and those that older streams still hold";
         add(&mut self.encoder, "generations_held", held, &self.reloads.held);
