@@ -158,6 +158,21 @@ async fn jobs_end_with_their_generation_even_in_the_middle_of_a_run() {
 }
 
 #[tokio::test]
+async fn of_many_generations_in_a_row_the_last_one_works_and_the_others_are_gone() {
+    let (site, tasks, metrics) = (Site::new(), Tasks::new(), Metrics::new());
+    let mut background = Background::new(registry(), Arc::clone(&site.world), metrics.policy.clone(), tasks.clone());
+    for round in 0..100 {
+        background.replace(&site.load(&format!("relay.every(1, function() relay.shared.set('{round}', 1) end)")));
+    }
+    until_written(&site, "99").await;
+    assert_eq!(tasks.len(), 1);
+    let begun = (0..100).filter(|round| site.word(&round.to_string()).is_some()).count();
+    assert_eq!(begun, 1, "nobody was given the time to begin between two");
+    background.stop();
+    assert!(tasks.ended_within(Duration::from_secs(20)).await);
+}
+
+#[tokio::test]
 async fn a_stopped_relay_has_no_jobs() {
     let (site, tasks) = (Site::new(), Tasks::new());
     let mut background =
