@@ -162,7 +162,8 @@ pub struct Registry {
 /// Decisions.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    /// Decisions made: `routed`, `replied`, `refused`, `failed`.
+    /// Decisions made by the active policy, those included that a candidate's took the place of: `routed`, `replied`,
+    /// `refused`, `failed`.
     pub decisions: Family<ByReason, Counter>,
     /// Decisions that failed: `time`, `memory`, `recursion`, `error`, `bad_route`.
     pub failures: Family<ByReason, Counter>,
@@ -216,7 +217,7 @@ pub struct Candidate {
     /// What its decisions are beside those of the active policy: `same`, `rerouted`, `unroutable`, `answered`, `broken`,
     /// `fails`; or `unasked`, while it is left alone after it hit a limit.
     pub compared: Reasons,
-    /// Requests of its share: `taken`, or `fell_back` to the active policy because it failed.
+    /// Requests of its share: `taken`, or `fell_back` to the active policy because it failed or is left alone.
     pub requests: Reasons,
     /// Streams that ended while it was on trial, those of the active policy too.
     pub streams: Family<Trialled, Counter>,

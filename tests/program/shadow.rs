@@ -127,6 +127,15 @@ async fn a_candidate_grows_by_its_steps() {
 }
 
 #[tokio::test]
+async fn the_policy_itself_is_no_candidate() {
+    let (mut site, _executor) = site("percent: 0", REFUSES).await;
+    site.more = "policy: {file: next/new.lua, candidate: {file: next/new.lua}}\n".to_owned();
+    let relay = site.start().await;
+    let line = relay.until_logged("the candidate is the policy itself").await;
+    assert!(line.contains("WARN") && line.contains("take policy.candidate out"), "{line}");
+}
+
+#[tokio::test]
 async fn a_candidate_that_cannot_be_loaded_refuses_the_reload() {
     let (site, executor) = site("percent: 100", REFUSES).await;
     let relay = site.start().await;
