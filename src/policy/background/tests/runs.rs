@@ -129,6 +129,8 @@ fn runaways_of_every_kind_are_stopped_and_what_follows_is_not() {
         for _ in 0..2 {
             let failed = hands.failure();
             assert_eq!(failed.kind, kind, "{body}: {failed}");
+            let named = kind == FailureKind::Recursion || failed.message.contains(" background.");
+            assert!(named || failed.message.contains(" caught the error that stopped it"), "{body}: {failed}");
             hands.run(1).unwrap_or_else(|failed| panic!("{body}: {failed}"));
         }
     }
