@@ -63,6 +63,7 @@ fn every_command_has_a_manual_page() {
         "-policy-diff",
         "-policy-reference",
         "-policy-shadow",
+        "-policy-test",
         "-policy",
         "-run",
         "-stream",
