@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use mlua::Lua;
 use mlua::debug::Debug;
+use serde::{Deserialize, Serialize};
 
 use super::depth;
 
@@ -17,7 +18,8 @@ const MAX_TEXT: usize = 500;
 const MAX_FRAMES: usize = 10;
 
 /// Why a decision came to nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[error("{}: {message}", Location(file, *line))]
 pub struct Failure {
     /// What kind of failure, for metrics.
@@ -53,7 +55,8 @@ impl LoadError {
 }
 
 /// The kinds of failure, a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// It took longer than it may.
     Time,
