@@ -19,6 +19,7 @@ mod engine;
 mod facts;
 mod failure;
 mod hooks;
+mod journal;
 mod kept;
 mod known;
 mod library;
@@ -40,6 +41,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::admission::{Admission, Connection};
@@ -52,6 +54,8 @@ use crate::route::Route;
 use answer::Decision;
 use counters::Counters;
 pub use failure::{Failure, FailureKind, LoadError};
+pub use journal::Reads;
+use journal::{Journal, Manner};
 pub use known::{Known, Moment, World};
 use modules::Modules;
 use program::Surroundings;
@@ -77,7 +81,8 @@ pub struct Place {
 }
 
 /// A route, and where the script made it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Explained {
     /// What was decided.
     pub route: Route,
@@ -142,7 +147,7 @@ impl Policy {
 
     /// Decides. Takes about as long as a function call, and at most the policy's time limit.
     pub fn route(&self, request: &Request<'_>) -> Result<Route, Failure> {
-        self.decide(request, false).map(|explained| explained.route)
+        self.decide(request, Manner::default()).map(|explained| explained.route)
     }
 
     /// Decides whether a connection may ask for a build at all, and within which limits. Asked once for each, after its
@@ -178,7 +183,23 @@ impl Policy {
 
     /// Decides as [`Self::route`] does, and finds out where in the script the route was made, which takes longer.
     pub fn explain(&self, request: &Request<'_>) -> Result<Explained, Failure> {
-        self.decide(request, true)
+        self.decide(request, Manner { explaining: true, journal: None })
+    }
+
+    /// Decides as [`Self::explain`] does, and notes what the script read of the relay, so that [`Self::replayed`] can ask
+    /// another one on another day. Takes longer again.
+    pub fn witnessed(&self, request: &Request<'_>) -> (Result<Explained, Failure>, Reads) {
+        let journal = Journal::default();
+        let outcome = self.decide(request, Manner { explaining: true, journal: Some(&journal) });
+        (outcome, journal.reads())
+    }
+
+    /// Decides what was decided before, when the relay was as `reads` has it. Also says what it would have had to know
+    /// beside: if there is anything, the decision is worth nothing.
+    pub fn replayed(&self, request: &Request<'_>, reads: &Reads) -> (Result<Explained, Failure>, Vec<String>) {
+        let journal = Journal::replaying(reads);
+        let outcome = self.decide(request, Manner { explaining: true, journal: Some(&journal) });
+        (outcome, journal.missed())
     }
 
     /// The file of the script that decides where no rule says otherwise, or `built-in default`.
@@ -186,8 +207,8 @@ impl Policy {
         self.0.by_name.get(&self.0.default).map_or("", Script::title)
     }
 
-    fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Explained, Failure> {
-        let outcome = self.0.decide(request, explaining);
+    fn decide(&self, request: &Request<'_>, manner: Manner<'_>) -> Result<Explained, Failure> {
+        let outcome = self.0.decide(request, manner);
         self.0.counters.count(&outcome);
         outcome
     }
@@ -210,7 +231,7 @@ impl Policy {
 
 impl Scripts {
     /// Asks the policy that the rules choose, and whomever it hands over to.
-    fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Explained, Failure> {
+    fn decide(&self, request: &Request<'_>, manner: Manner<'_>) -> Result<Explained, Failure> {
         let mut asked: Vec<&str> = Vec::new();
         let mut name = self.choose_for(request.listener, request.build);
         loop {
@@ -218,7 +239,7 @@ impl Scripts {
                 return Err(unknown(name, &asked));
             };
             asked.push(name_of);
-            let Answer { decision, file, line } = script.ask(request, explaining)?;
+            let Answer { decision, file, line } = script.ask(request, manner)?;
             let next = match decision {
                 Decision::Route(route) => return Ok(Explained { route, file, line }),
                 Decision::HandOver(next) => next,

@@ -15,6 +15,7 @@ use super::description::Phase;
 use super::facts::{ConnectionFacts, EndedFacts, Fact, RequestFacts};
 use super::failure::{Chunks, Complaint, Spot};
 use super::hooks::{Has, Hooks};
+use super::journal::Manner;
 use super::kept::Kept;
 use super::limits::Stopwatch;
 use super::program::Program;
@@ -68,10 +69,10 @@ impl Engine {
         })
     }
 
-    /// Decides one request; also says at which line that was, if `explaining`.
-    pub(super) fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Made, Complaint> {
+    /// Decides one request.
+    pub(super) fn decide(&self, request: &Request<'_>, manner: Manner<'_>) -> Result<Made, Complaint> {
         let facts = Fact(RequestFacts::new(request));
-        let value = self.call(&self.hooks.route, Call::deciding(request, explaining), facts)?;
+        let value = self.call(&self.hooks.route, Call::deciding(request, manner), facts)?;
         answer::read(&value).map_err(|complaint| self.at_beginning(&self.hooks.route, complaint))
     }
 

@@ -8,6 +8,7 @@ use super::answer::Decision;
 use super::engine::Engine;
 use super::failure::Complaint;
 use super::hooks::Has;
+use super::journal::Manner;
 use super::program::{Program, Surroundings};
 use super::sources::Source;
 use super::{Failure, LoadError, Place, Request};
@@ -62,8 +63,8 @@ impl Script {
         self.has
     }
 
-    pub(super) fn ask(&self, request: &Request<'_>, explaining: bool) -> Result<Answer, Failure> {
-        let made = self.with(|engine| engine.decide(request, explaining))?;
+    pub(super) fn ask(&self, request: &Request<'_>, manner: Manner<'_>) -> Result<Answer, Failure> {
+        let made = self.with(|engine| engine.decide(request, manner))?;
         let (file, line) = self.program.locate(made.spot);
         Ok(Answer { decision: made.decision, file, line })
     }

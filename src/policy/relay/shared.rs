@@ -9,6 +9,7 @@ use crate::policy::FailureKind;
 use crate::policy::call::{self, Held};
 use crate::policy::description::{Arguments, Function, Namespace, Parameter, Phases, Type, parameter};
 use crate::policy::failure::Complaint;
+use crate::policy::journal::read;
 use crate::policy::shared::{self, SharedError};
 use crate::route::Limit;
 
@@ -36,11 +37,15 @@ pub(super) const SHARED: Namespace = Namespace {
             phases: Phases::KNOWING,
             blame: FailureKind::Error,
             call: |lua, arguments| {
-                within(lua, |held| match held.world.shared.get(&key(arguments), held.at.tick) {
-                    Some(shared::Value::Text(text)) => lua.create_string(&text).map(Value::String),
-                    Some(shared::Value::Number(number)) => Ok(Value::Number(number)),
-                    Some(shared::Value::Boolean(value)) => Ok(Value::Boolean(value)),
-                    None => Ok(Value::Nil),
+                within(lua, |held| {
+                    let key = key(arguments);
+                    let question = || format!("relay.shared.get({key:?})");
+                    match read(lua, question, || held.world.shared.get(&key, held.at.tick)) {
+                        Some(shared::Value::Text(text)) => lua.create_string(&text).map(Value::String),
+                        Some(shared::Value::Number(number)) => Ok(Value::Number(number)),
+                        Some(shared::Value::Boolean(value)) => Ok(Value::Boolean(value)),
+                        None => Ok(Value::Nil),
+                    }
                 })
             },
         },
@@ -53,7 +58,9 @@ pub(super) const SHARED: Namespace = Namespace {
             blame: FailureKind::Error,
             call: |lua, arguments| {
                 within(lua, |held| {
-                    let keys = held.world.shared.keys(&key(arguments), MAX_KEYS, held.at.tick);
+                    let prefix = key(arguments);
+                    let question = || format!("relay.shared.keys({prefix:?})");
+                    let keys = read(lua, question, || held.world.shared.keys(&prefix, MAX_KEYS, held.at.tick));
                     lua.create_sequence_from(keys).map(Value::Table)
                 })
             },
