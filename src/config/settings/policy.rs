@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::names::Zone;
 
 /// The Lua that decides, and what it may use.
@@ -63,7 +65,8 @@ pub struct Rule {
 pub type Params = BTreeMap<String, Param>;
 
 /// One value for scripts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Param {
     /// `true` or `false`.
     Bool(bool),
