@@ -16,6 +16,7 @@ pub mod admission;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod decisions;
 pub mod demo;
 pub mod explain;
 pub mod fault;

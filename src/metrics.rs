@@ -28,6 +28,8 @@ pub struct Metrics {
     pub registry: Registry,
     /// Decisions.
     pub policy: Policy,
+    /// The decision log.
+    pub decisions: Decisions,
     /// Targets dialled.
     pub upstream: Upstream,
     /// Generations loaded or refused.
@@ -168,6 +170,15 @@ pub struct SharedTable {
     pub refused: Family<ByReason, Counter>,
 }
 
+/// The decision log.
+#[derive(Debug, Clone, Default)]
+pub struct Decisions {
+    /// Decisions that were written to it.
+    pub logged: Counter,
+    /// Decisions that were to be in it and are not: `queue_full`, `unwritable`, `stopping`.
+    pub lost: Family<ByReason, Counter>,
+}
+
 /// Targets dialled.
 #[derive(Debug, Clone, Default)]
 pub struct Upstream {
@@ -212,6 +223,7 @@ impl Metrics {
             listeners: Listeners::default(),
             registry: Registry::default(),
             policy: Policy::default(),
+            decisions: Decisions::default(),
             upstream: Upstream::default(),
             reloads: Reloads::default(),
             certificates: Certificates::default(),
@@ -260,6 +272,9 @@ impl Metrics {
         add(&mut self.encoder, "policy_decisions", "Decisions made", &self.policy.decisions);
         add(&mut self.encoder, "policy_failures", "Decisions that failed, by reason", &self.policy.failures);
         self.register_background();
+        add(&mut self.encoder, "decisions_logged", "Decisions written to the log", &self.decisions.logged);
+        let lost = "Decisions that the log was to have and does not, by reason";
+        add(&mut self.encoder, "decisions_lost", lost, &self.decisions.lost);
         add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.reloads);
         add(&mut self.encoder, "generation", "The generation that serves now", &self.reloads.generation);
         let first_expiry = "When the first certificate or revocation list expires, in seconds since 1970";

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::decisions;
 use crate::generation::Generation;
 use crate::metrics::Metrics;
 use crate::policy::{Known, Moment, SharedTable, World};
@@ -29,6 +30,8 @@ pub struct Shared {
     pub pipes: Pipes,
     /// What policies know from one generation to the next.
     pub world: Arc<World>,
+    /// Where decisions are kept, as far as a generation wants it.
+    pub decisions: decisions::Log,
     deciding: ArcSwap<Deciding>,
 }
 
@@ -53,6 +56,7 @@ impl Shared {
             world: Arc::new(World { shared: table, seen: dialler.seen() }),
             dialler,
             pipes: Pipes::new(PIPES),
+            decisions: decisions::Log::new(metrics.decisions.clone(), services),
             deciding: ArcSwap::from_pointee(Deciding::new(Arc::new(generation), Itself::default())),
             metrics,
         }
@@ -81,6 +85,7 @@ impl Shared {
         if let Some(tls) = &generation.zookeeper_tls {
             self.registry.replace_tls(tls.clone());
         }
+        self.decisions.follow(generation.settings.decisions.as_ref());
         self.deciding.store(Arc::new(Deciding::new(generation, itself)));
     }
 }

@@ -67,7 +67,7 @@ impl<'a> Asked<'a> {
             identity: viewer.identity.as_ref(),
             seed: self.seed,
         };
-        let decision = self.deciding.generation.policy.route(&request);
+        let decision = self.shared.decisions.decide(&self.deciding.generation, &request);
         let route = decision.map_err(|failure| Fault::Policy(failure.to_string()))?;
         record.routed(&route.tags);
         Ok(route)
