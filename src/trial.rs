@@ -1,6 +1,7 @@
 //! What another policy would do, before it does it: every running build is decided by both, as a relay of each zone
 //! would. It dials nobody, changes nothing, and never holds a thread for longer than it was given.
 
+pub mod replay;
 mod report;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 mod diff;
 mod reference;
+mod replay;
 
 use std::io::Write;
 
@@ -11,6 +12,7 @@ use crate::cli::Exit;
 use crate::config::Environment;
 pub use diff::Diff;
 pub use reference::{Form, Reference};
+pub use replay::Replay;
 
 /// The commands for whoever writes a policy. These comments are their help and their manual.
 #[derive(Debug, Subcommand)]
@@ -18,7 +20,8 @@ pub use reference::{Form, Reference};
 Examples:
   fingerpost policy reference
   fingerpost policy reference relay.via
-  fingerpost policy diff ./new.lua")]
+  fingerpost policy diff ./new.lua
+  fingerpost policy replay --log decisions.jsonl --policy ./new.lua")]
 pub enum Policy {
     /// Show what another policy would change, on the live registry.
     ///
@@ -33,6 +36,13 @@ pub enum Policy {
     /// them: its types, its arguments, and when it may be used. With --format it writes the whole reference as a page,
     /// or as definitions for an editor.
     Reference(Reference),
+    /// Show what another policy would have decided on the traffic of the past.
+    ///
+    /// Reads decision logs, which a relay keeps with `decisions` in its configuration, and asks the policy every request in
+    /// them again, with everything that was known then. It needs neither a relay nor a registry, so that a change of a
+    /// policy can be tested on last week's traffic before it is merged. A decision that rests on something that the log
+    /// does not hold, because the policy of the past did not look at it, is counted and not judged.
+    Replay(Replay),
 }
 
 /// Does what `asked` says, with answers to `out` and what is wrong to `err`.
@@ -48,5 +58,6 @@ pub fn policy(
     match asked {
         Policy::Diff(asked) => diff::diff(asked, environment, out),
         Policy::Reference(asked) => reference::reference(asked, out, err),
+        Policy::Replay(asked) => replay::replay(asked, environment, out, err),
     }
 }

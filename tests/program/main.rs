@@ -15,6 +15,7 @@
 mod support;
 
 mod check;
+mod decisions;
 mod demo;
 mod diff;
 mod explain;

@@ -51,7 +51,7 @@ pub(super) fn diff(asked: &Diff, environment: &Environment, out: &mut dyn Write)
 }
 
 /// `configured`, with other scripts: a folder in the place of the folder, or one script in the place of all.
-fn instead(configured: &settings::Policy, candidate: &Path) -> settings::Policy {
+pub(super) fn instead(configured: &settings::Policy, candidate: &Path) -> settings::Policy {
     let candidate = Some(candidate.to_owned());
     if candidate.as_deref().is_some_and(Path::is_dir) {
         return settings::Policy { file: None, folder: candidate, ..configured.clone() };
