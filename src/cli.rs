@@ -11,7 +11,7 @@ pub use self::explain::Explain;
 pub use self::source::{Source, environment};
 
 pub mod check;
-mod explain;
+pub mod explain;
 pub mod manual;
 pub mod policy;
 mod source;
@@ -67,14 +67,20 @@ pub enum Command {
     /// Say what is wrong with a configuration, without starting anything.
     ///
     /// Reads the configuration and all that it names: certificates, keys, CAs and revocation lists are parsed, keys held
-    /// against their certificates, and dates against the clock; the policy is compiled and loaded. Every problem is told
-    /// at once, as `file:line: key: problem`. Run it as the user who runs the relay, so that it may read the same files.
+    /// against their certificates, and dates against the clock; the policy is compiled and loaded, but for its invariant,
+    /// which `policy diff` holds against the builds that run. Every problem is told at once, as `file:line: key:
+    /// problem`. Run it as the user who runs the relay, so that it may read the same files.
     Check(check::Check),
     /// Say where a build's log would come from, and why.
     ///
     /// Reads the registry as a running relay with this configuration would, asks its policy, and prints what was found,
     /// which zones are involved, the targets in the order in which they would be tried, and the line of the policy that
     /// decided. Nothing is dialled but the registry, and nothing is changed.
+    ///
+    /// With options of the section Suppose it also says what would be decided if things were different, such as under
+    /// another policy or for another viewer, and what the difference is. The route of a running build is held against the
+    /// policy's invariant. What a running relay has seen of its targets,
+    /// and what its policy keeps in relay.shared, is not known here.
     Explain(Explain),
     /// Help whoever writes a policy.
     ///
@@ -130,6 +136,11 @@ pub struct Demo {
     #[arg(long)]
     pub once: bool,
 }
+
+/// What was given on the command line makes no sense, as turned out only when it was used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misuse(pub String);
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,202 +1,147 @@
-//! What would be decided for a build, on the live registry, and why. Asks exactly the parts that a stream asks, and
-//! dials nobody.
+//! What would be decided about a request, on the live registry, and why; and what would be decided instead by another
+//! script, or for somebody else. Asks exactly the parts that a stream asks, and dials nobody.
 
+mod decision;
+mod difference;
+mod findings;
+mod inquiry;
+mod live;
 mod shown;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use self::shown::Shown;
-use crate::config::settings::{self, Settings};
+use self::decision::Decision;
+use self::findings::Findings;
+pub use self::inquiry::{Inquiry, NoSuchListener, Supposition};
+pub use self::live::Live;
+use crate::config::settings::Settings;
 use crate::generation::Generation;
-use crate::keyring::Keyring;
-use crate::metrics::Metrics;
-use crate::names::{BuildId, Zone};
-use crate::policy::{Explained, Failure, Known, Moment, Request};
-use crate::registry::{self, Build, Registry, Snapshot, Unavailable};
-use crate::route::Way;
-use crate::tasks::Tasks;
+use crate::metrics;
+use crate::policy::{Known, LoadError, Moment, Place, Policy, Request};
 
-/// Longest wait for the registry's first full reading.
-const FIRST_READING: Duration = Duration::from_secs(10);
-
-/// How to see more of what is wrong than the last reason.
-const ADVICE: &str = "look whether it runs there, and what `fingerpost check` says of the certificates";
-
-/// A decision with everything it rests on. Its text is the explanation.
+/// A decision with everything it rests on, and perhaps another one beside it. Its text is the explanation.
 #[derive(Debug)]
 pub struct Explanation {
-    build: Option<Arc<Build>>,
-    uuid: BuildId,
-    snapshot: Arc<Snapshot>,
-    zone: Option<Zone>,
-    policy: String,
-    decision: Result<Explained, Failure>,
+    findings: Findings,
+    decision: Decision,
+    other: Option<Other>,
 }
 
-/// A generation with the registry that it follows, as a relay has them, without a relay.
+/// What would be decided if something were different.
 #[derive(Debug)]
-pub struct Live {
-    /// What was configured.
-    pub generation: Generation,
-    /// What is known. Where it was not read whole in time, a look-up says why.
-    pub registry: Registry,
-    /// Counted here, and shown to nobody.
-    pub metrics: Arc<Metrics>,
-    /// Whether everything was read.
-    pub complete: bool,
-    tasks: Tasks,
-}
-
-/// Looks `uuid` up in `registry` and asks the policy of `generation` about it.
-async fn explain(generation: &Generation, registry: &Registry, uuid: BuildId) -> Result<Explanation, Unavailable> {
-    let build = registry.find(&uuid).await?;
-    let snapshot = registry.snapshot();
-    let decision = generation.policy.explain(&Request {
-        query: uuid.as_str(),
-        uuid: Some(&uuid),
-        build: build.as_ref(),
-        known: Known { snapshot: &snapshot, world: &Arc::default(), at: Moment::now() },
-        listener: generation.settings.listeners.first().map_or("", |listener| listener.name.as_str()),
-        peer: IpAddr::V6(Ipv6Addr::LOCALHOST),
-        server_name: None,
-        identity: None,
-        seed: 0,
-    });
-    let zone = generation.settings.zone.clone();
-    Ok(Explanation { build, uuid, snapshot, zone, policy: generation.policy.name().to_owned(), decision })
-}
-
-impl Live {
-    /// Loads what `settings` names and opens the registry.
-    ///
-    /// # Errors
-    /// If a file cannot be used.
-    pub async fn open(settings: Settings) -> Result<Self> {
-        let (metrics, tasks) = (Metrics::new(), Tasks::new());
-        let generation = Generation::load(1, settings, &Keyring::default(), &metrics)?;
-        if let settings::Registry::File(file) = &generation.settings.registry {
-            // A relay would wait for a better one.
-            registry::file::load(file)?;
-        }
-        let registry = generation.open_registry(&metrics, &tasks);
-        let complete = registry.read_within(FIRST_READING).await;
-        Ok(Self { generation, registry, metrics, complete, tasks })
-    }
-
-    /// Ends what followed the registry.
-    pub async fn close(self) {
-        self.tasks.stop();
-        let _closed = self.tasks.ended_within(FIRST_READING).await;
-    }
-
-    /// What was asked, and did not answer.
-    pub fn unread(&self) -> String {
-        unread(&self.generation.settings.registry)
-    }
+struct Other {
+    supposed: Supposition,
+    decision: Decision,
+    /// A sentence each.
+    differences: Vec<String>,
 }
 
 impl Explanation {
-    /// Explains `uuid` as a relay with `settings` would decide, on a registry opened for this and closed after it.
-    pub async fn of(uuid: &BuildId, settings: Settings) -> Result<Self> {
+    /// Explains what `inquiry` asks as a relay with `settings` would decide it, on a registry opened for this and closed
+    /// after it.
+    ///
+    /// # Errors
+    /// What `inquiry` supposes cannot be: [`NoSuchListener`], [`LoadError`]. And whatever keeps the settings or the registry
+    /// from being read.
+    pub async fn of(inquiry: Inquiry, settings: Settings) -> Result<Self> {
+        inquiry.supposed.check(&settings)?;
         let live = Live::open(settings).await?;
-        let explanation = explain(&live.generation, &live.registry, uuid.clone()).await;
-        let explanation = explanation.with_context(|| live.unread())?;
+        let explanation = explain(&live, inquiry).await;
         live.close().await;
-        Ok(explanation)
+        explanation
     }
 
-    /// Whether the build would be streamed from somewhere.
-    pub fn routed(&self) -> bool {
-        self.decision.as_ref().is_ok_and(|explained| matches!(explained.route.way, Way::Targets(_)))
+    /// Whether the viewer gets what it came for, or what the policy has for it instead, as the policy itself wants it; by
+    /// either decision, and the same by both.
+    pub fn is_good(&self) -> bool {
+        self.decision.is_good() && self.other.as_ref().is_none_or(|other| other.differences.is_empty())
     }
+}
 
-    fn write_build(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(build) = &self.build else {
-            return writeln!(f, "build    {}: not in the registry", self.uuid);
-        };
-        let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        writeln!(f, "build    {}", build.uuid)?;
-        writeln!(
-            f,
-            "         tenant {}, pipeline {}, state {}",
-            word(&build.tenant),
-            word(&build.pipeline),
-            word(&build.state)
-        )?;
-        writeln!(f, "         asked for {}", in_zone(build.zone.as_ref()))?;
-        match &build.worker {
-            None => writeln!(f, "worker   none yet: no executor has taken it"),
-            Some(worker) => {
-                let port = worker.log_port.map_or_else(|| "no port".to_owned(), |port| port.to_string());
-                writeln!(f, "worker   {}:{port}, runs {}", worker.hostname, in_zone(worker.zone.as_ref()))
-            }
+async fn explain(live: &Live, inquiry: Inquiry) -> Result<Explanation> {
+    let Live { generation, registry, .. } = live;
+    let Inquiry { query, supposed } = inquiry;
+    let build = match &query.build {
+        Some(uuid) => registry.find(uuid).await.with_context(|| live.unread())?,
+        None => None,
+    };
+    let zone = generation.settings.zone.clone();
+    let findings = Findings { query, build, snapshot: registry.snapshot(), zone };
+    // A table each: what one decision writes there is no business of the other's.
+    let (worlds, at) = ([Arc::default(), Arc::default()], Moment::now());
+    let [known, otherwise] = worlds.each_ref().map(|world| Known { snapshot: &findings.snapshot, world, at });
+    let decision = Decision::of(&generation.policy, &request(&findings, &Supposition::default(), known, generation));
+    let other = match supposed.is_nothing() {
+        true => None,
+        false => {
+            let other =
+                Decision::of(&policy(&supposed, generation)?, &request(&findings, &supposed, otherwise, generation));
+            let differences = difference::between(&decision, &other);
+            Some(Other { supposed, decision: other, differences })
         }
-    }
+    };
+    Ok(Explanation { findings, decision, other })
+}
 
-    fn write_gateways(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let worker = self.build.as_ref().and_then(|build| build.worker.as_ref());
-        let Some(zone) = worker.and_then(|worker| worker.zone.as_ref()) else { return Ok(()) };
-        let mut label = "gateways";
-        for gateway in self.snapshot.components.gateways_of(zone) {
-            let port = gateway.public_port.map_or_else(|| "no port".to_owned(), |port| port.to_string());
-            let tls = if gateway.use_ssl { ", TLS" } else { "" };
-            writeln!(f, "{label:8} {}:{port}{tls}, {} ({})", gateway.hostname, gateway.state.as_str(), gateway.id)?;
-            label = "";
-        }
-        if label.is_empty() { Ok(()) } else { writeln!(f, "gateways none in zone {zone}") }
+/// A stranger's request on the first listener, but for what is `supposed`.
+fn request<'a>(
+    findings: &'a Findings,
+    supposed: &'a Supposition,
+    known: Known<'a>,
+    generation: &'a Generation,
+) -> Request<'a> {
+    let wall = supposed.at.unwrap_or(known.at.wall);
+    let first = generation.settings.listeners.first().map(|listener| &listener.name);
+    Request {
+        query: &findings.query.line,
+        uuid: findings.query.build.as_ref(),
+        build: findings.build.as_ref(),
+        known: Known { at: Moment { wall, ..known.at }, ..known },
+        listener: supposed.listener.as_ref().or(first).map_or("", String::as_str),
+        peer: supposed.viewer.unwrap_or(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+        server_name: supposed.server_name.as_deref(),
+        identity: supposed.identity.as_ref(),
+        // The same for both decisions: what is left to chance is no difference.
+        seed: 0,
     }
+}
 
-    fn write_decision(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let explained = match &self.decision {
-            Ok(explained) => explained,
-            Err(failure) => {
-                return writeln!(f, "failed   {failure}\n         the viewer gets \"Internal streaming error\"");
-            }
-        };
-        if let Some(line) = explained.line {
-            writeln!(f, "decided  in line {line}")?;
-        }
-        write!(f, "{}", Shown(&explained.route))
+/// What decides if things are as `supposed`.
+fn policy(supposed: &Supposition, generation: &Generation) -> Result<Policy, LoadError> {
+    let Settings { zone, hostname, policy, .. } = &generation.settings;
+    let zone = supposed.zone.clone().unwrap_or_else(|| zone.clone());
+    let place = Place { zone, hostname: hostname.clone() };
+    match &supposed.policy {
+        Some(scripts) => Policy::load(&policy.instead(scripts), place, metrics::Policy::default()),
+        None => Ok(generation.policy.placed(&place, &metrics::Policy::default())),
     }
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let age = match self.snapshot.age(Instant::now()) {
-            None => "never read whole; this build was read directly".to_owned(),
-            Some(Duration::ZERO) => "live".to_owned(),
-            Some(age) => format!("last known state, {} old", humantime::format_duration(age)),
-        };
-        writeln!(
-            f,
-            "registry {} builds, {} gateways; {age}",
-            self.snapshot.builds.len(),
-            self.snapshot.components.gateways.len()
-        )?;
-        self.write_build(f)?;
-        self.write_gateways(f)?;
-        writeln!(f, "relay    {}", in_zone(self.zone.as_ref()))?;
-        writeln!(f, "policy   {}", self.policy)?;
-        self.write_decision(f)
-    }
-}
-
-/// What was asked for the build and did not know.
-fn unread(registry: &settings::Registry) -> String {
-    match registry {
-        settings::Registry::File(file) => format!("the registry file {} was not read", file.display()),
-        settings::Registry::ZooKeeper(zookeeper) => {
-            let hosts: Vec<_> = zookeeper.hosts.iter().map(ToString::to_string).collect();
-            format!("no answer from ZooKeeper at {}{}; {ADVICE}", hosts.join(","), zookeeper.chroot)
+        write!(f, "{}{}", self.findings, self.decision)?;
+        match &self.other {
+            None => Ok(()),
+            Some(other) => write!(f, "\n{other}"),
         }
     }
 }
 
-fn in_zone(zone: Option<&Zone>) -> String {
-    zone.map_or_else(|| "in no zone".to_owned(), |zone| format!("in zone {zone}"))
+impl fmt::Display for Other {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}{}", self.supposed, self.decision)?;
+        if self.differences.is_empty() {
+            return writeln!(f, "differs  in nothing: the viewer gets the same from the same place");
+        }
+        let mut label = "differs";
+        for difference in &self.differences {
+            writeln!(f, "{label:8} {difference}")?;
+            label = "";
+        }
+        Ok(())
+    }
 }

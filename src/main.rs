@@ -5,15 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use fingerpost::cli::{self, Args, Command, Exit, check, manual, policy, stream};
+use fingerpost::cli::{self, Args, Command, Exit, Misuse, check, manual, policy, stream};
 use fingerpost::config::problem::Problems;
 use fingerpost::config::settings::Log;
 use fingerpost::config::{Environment, Source};
 use fingerpost::demo::{Demo, Interrupts};
-use fingerpost::explain::Explanation;
+use fingerpost::explain::{Explanation, NoSuchListener};
 use fingerpost::generation::LoadErrors;
 use fingerpost::listener::Passed;
 use fingerpost::logging::Logging;
+use fingerpost::policy::LoadError;
 use fingerpost::service::Service;
 use tokio::runtime::{Builder, Runtime};
 
@@ -49,14 +50,13 @@ fn run(source: &Source, passed: Passed) -> Result<Exit> {
     ended.map(|()| Exit::Done)
 }
 
-/// Prints what would be decided for a build.
+/// Prints what would be decided about a request.
 fn explain(asked: &cli::Explain, environment: &Environment, out: &mut dyn Write) -> Result<Exit> {
     let settings = asked.source.chosen(environment).load()?.settings;
     // What keeps the registry from being read is told as it happens; the rest of a relay's log is not asked for.
     let _unchanged = Logging::start(&Log { level: "warn".to_owned(), ..Log::default() })?;
-    let explanation = runtime(Some(1))?.block_on(Explanation::of(&asked.uuid, settings))?;
-    write!(out, "{explanation}").context("cannot write the explanation")?;
-    Ok(if explanation.routed() { Exit::Done } else { Exit::Failed })
+    let explanation = runtime(Some(1))?.block_on(Explanation::of(asked.inquiry()?, settings))?;
+    cli::explain::show(&explanation, out)
 }
 
 /// Shows a build's log.
@@ -93,9 +93,14 @@ fn runtime(workers: Option<usize>) -> Result<Runtime> {
 
 /// Says what went wrong. A configuration that cannot be used is another exit code than a failure.
 fn complain(error: &anyhow::Error, err: &mut dyn Write) -> Exit {
-    let unusable = error.downcast_ref::<Problems>().is_some() || error.downcast_ref::<LoadErrors>().is_some();
+    let unusable = is_unusable(error);
     let text = if unusable { error.to_string() } else { format!("fingerpost: {error:#}") };
     // Nobody is left to tell if standard error is closed.
     let _unheard = writeln!(err, "{text}");
     if unusable { Exit::Unusable } else { Exit::Failed }
+}
+
+fn is_unusable(error: &anyhow::Error) -> bool {
+    let of_configuration = error.is::<Problems>() || error.is::<LoadErrors>() || error.is::<LoadError>();
+    of_configuration || error.is::<Misuse>() || error.is::<NoSuchListener>()
 }

@@ -90,6 +90,30 @@ pub struct Explained {
     pub file: String,
     /// The line of the call that made the route, counted from 1.
     pub line: Option<usize>,
+    /// How the request came to that script from the one of [`Policy::choice`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handed_over: Vec<HandOver>,
+}
+
+/// Where one policy handed a request over to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandOver {
+    /// The script that did: see [`Policy::name`].
+    pub file: String,
+    /// The line that did, counted from 1.
+    pub line: Option<usize>,
+    /// The name of the other policy.
+    pub to: String,
+}
+
+/// The policy that is asked first about a request, and why that one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice<'a> {
+    /// Its script: see [`Policy::name`].
+    pub file: &'a str,
+    /// The rule that says so; `None` for the default.
+    pub rule: Option<&'a settings::Rule>,
 }
 
 struct Scripts {
@@ -181,6 +205,11 @@ impl Policy {
         script.with(|engine| engine.broken(build, route, known))
     }
 
+    /// Whether the policy that decides about `build` says what must hold of its routes.
+    pub fn has_invariant(&self, listener: &str, build: &Arc<Build>) -> bool {
+        self.0.script_for(listener, Some(build)).is_some_and(|script| script.has().invariant)
+    }
+
     /// Decides as [`Self::route`] does, and finds out where in the script the route was made, which takes longer.
     pub fn explain(&self, request: &Request<'_>) -> Result<Explained, Failure> {
         self.decide(request, Manner { explaining: true, journal: None })
@@ -200,6 +229,19 @@ impl Policy {
         let journal = Journal::replaying(reads);
         let outcome = self.decide(request, Manner { explaining: true, journal: Some(&journal) });
         (outcome, journal.missed())
+    }
+
+    /// Which script is asked first on `listener` about `build`, by the rules alone.
+    pub fn choice(&self, listener: &str, build: Option<&Arc<Build>>) -> Choice<'_> {
+        let (zone, tenant) = traits(build);
+        let rule = self.0.rule_for(listener, zone, tenant);
+        let name = rule.map_or(&self.0.default, |rule| &rule.policy);
+        Choice { file: self.0.by_name.get(name).map_or("", Script::title), rule }
+    }
+
+    /// The listeners that a rule names, whether they are configured or not.
+    pub fn named_listeners(&self) -> impl Iterator<Item = &str> {
+        self.0.rules.iter().flat_map(|rule| &rule.listener).map(String::as_str)
     }
 
     /// The file of the script that decides where no rule says otherwise, or `built-in default`.
@@ -233,6 +275,7 @@ impl Scripts {
     /// Asks the policy that the rules choose, and whomever it hands over to.
     fn decide(&self, request: &Request<'_>, manner: Manner<'_>) -> Result<Explained, Failure> {
         let mut asked: Vec<&str> = Vec::new();
+        let mut handed_over = Vec::new();
         let mut name = self.choose_for(request.listener, request.build);
         loop {
             let Some((name_of, script)) = self.by_name.get_key_value(name) else {
@@ -241,7 +284,7 @@ impl Scripts {
             asked.push(name_of);
             let Answer { decision, file, line } = script.ask(request, manner)?;
             let next = match decision {
-                Decision::Route(route) => return Ok(Explained { route, file, line }),
+                Decision::Route(route) => return Ok(Explained { route, file, line, handed_over }),
                 Decision::HandOver(next) => next,
             };
             if asked.contains(&next.as_str()) || asked.len() >= MAX_ASKED {
@@ -253,18 +296,24 @@ impl Scripts {
                 .get_key_value(&next)
                 .map(|(name, _)| name.as_str())
                 .ok_or_else(|| unknown(&next, &asked))?;
+            if manner.explaining {
+                handed_over.push(HandOver { file, line, to: next });
+            }
         }
+    }
+
+    fn rule_for(&self, listener: &str, zone: Option<&Zone>, tenant: Option<&str>) -> Option<&settings::Rule> {
+        self.rules.iter().find(|rule| rule.matches(listener, zone, tenant))
     }
 
     /// The policy's name that the rules choose, or the default's.
     fn choose(&self, listener: &str, zone: Option<&Zone>, tenant: Option<&str>) -> &str {
-        let rule = self.rules.iter().find(|rule| rule.matches(listener, zone, tenant));
-        rule.map_or(&self.default, |rule| &rule.policy)
+        self.rule_for(listener, zone, tenant).map_or(&self.default, |rule| &rule.policy)
     }
 
     fn choose_for(&self, listener: &str, build: Option<&Arc<Build>>) -> &str {
-        let zone = build.and_then(|build| build.worker.as_ref()).and_then(|worker| worker.zone.as_ref());
-        self.choose(listener, zone, build.and_then(|build| build.tenant.as_deref()))
+        let (zone, tenant) = traits(build);
+        self.choose(listener, zone, tenant)
     }
 
     fn script(&self, listener: &str, zone: Option<&Zone>, tenant: Option<&str>) -> Option<&Script> {
@@ -274,6 +323,12 @@ impl Scripts {
     fn script_for(&self, listener: &str, build: Option<&Arc<Build>>) -> Option<&Script> {
         self.by_name.get(self.choose_for(listener, build))
     }
+}
+
+/// What rules look at: the zone where a build runs, and its tenant.
+fn traits(build: Option<&Arc<Build>>) -> (Option<&Zone>, Option<&str>) {
+    let worker = build.and_then(|build| build.worker.as_ref());
+    (worker.and_then(|worker| worker.zone.as_ref()), build.and_then(|build| build.tenant.as_deref()))
 }
 
 /// A name that no policy has, which loading and `relay.hand_over` make sure of.

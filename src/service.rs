@@ -25,13 +25,12 @@ use crate::keyring::Keyring;
 use crate::logging::Logging;
 use crate::metrics::{self, Metrics};
 use crate::monitoring::Monitoring;
-use crate::policy::Policy;
 use crate::process::PidFile;
 use crate::registry::State;
 use crate::relay::Relay;
 use crate::shared::Shared;
 use crate::tasks::Tasks;
-use crate::trial::{Comparison, Kind, Trial};
+use crate::trial::{Comparison, Trial};
 use crate::watch::{Watched, Watcher};
 
 /// Longest time that reading a new generation may take.
@@ -240,19 +239,21 @@ impl Next<'_> {
         let generation = load(self.running.number + 1, settings, self.keyring, self.metrics).await?;
         let rule = generation.settings.policy.dry_run;
         if rule != DryRun::Off && !generation.policy.is(&self.running.policy) {
-            self.try_out(&generation.policy, rule).await?;
+            self.try_out(&generation, rule).await?;
         }
         Ok((generation, fixed))
     }
 
-    /// Lets `candidate` decide every running build, as a relay of each zone would, and refuses it if it breaks `rule`.
-    async fn try_out(&self, candidate: &Policy, rule: DryRun) -> Result<()> {
-        let (running, candidate) = (Arc::clone(self.running), candidate.clone());
+    /// Lets the policy of `next` decide every running build, as a relay of each zone would, and refuses it if it breaks
+    /// `rule`.
+    async fn try_out(&self, next: &Generation, rule: DryRun) -> Result<()> {
+        let (running, candidate) = (Arc::clone(self.running), next.policy.clone());
+        let listeners = next.settings.listeners.clone();
         let shared = Arc::clone(self.shared);
         let deadline = Instant::now() + TRIAL;
         let trying = move || {
             let snapshot = shared.registry.snapshot();
-            Trial::new(&running, &candidate, shared.known(&snapshot)).run(deadline)
+            Trial::new(&running, &candidate, &listeners, shared.known(&snapshot)).run(deadline)
         };
         let found = spawn_blocking(trying).await?;
         let Comparison { builds, zones, decisions, left_out, .. } = found;
@@ -260,7 +261,7 @@ impl Next<'_> {
             bail!(
                 "the new policy was tried on {builds} running builds for {zones} zones, and would harm {} of {decisions} \
                  decisions:\n{worst}\nsee all of it with: fingerpost policy diff; if it is meant, set policy.dry_run",
-                found.count(Kind::Failed) + found.count(Kind::Unroutable)
+                found.harmed(rule)
             );
         }
         info!(builds, zones, decisions, left_out, changed = found.changes.len(), "the new policy was tried");

@@ -37,6 +37,22 @@
 ---@field state "running"|"paused"|"initializing"|"stopped"|"unknown" What it says of itself.
 ---@field version string? Its version, or Zuul's.
 
+---An executor, as it is registered, whether or not it runs a build.
+---@class (exact) Executor
+---@field id string Its name in the registry, which no other executor shares.
+---@field hostname string Its host name.
+---@field zone string? The zone that it works in; nil outside of every zone.
+---@field state "running"|"paused"|"initializing"|"stopped"|"unknown" What it says of itself.
+
+---What this relay has seen of somebody it dialled.
+---@class (exact) Sight
+---@field open_streams number Streams of this relay that it carries now.
+---@field consecutive_failures number How often in a row it failed; 0 since a stream reached it.
+---@field last_error string? Its last failure in a word, the result of the metric fingerpost_targets_dialled_total; kept when it works again.
+---@field failed_ago number? How many seconds ago that was.
+---@field reached_ago number? How many seconds ago it was last sent a request.
+---@field round_trip number? How many seconds a segment and its acknowledgement take, smoothed over its connections.
+
 ---Who a viewer proved to be, by a certificate that was verified.
 ---@class (exact) Identity
 ---@field subject string The certificate's subject, as text.
@@ -107,6 +123,48 @@ relay = {}
 ---@param zone string a zone's name, such as build.worker.zone
 ---@return Gateway[]
 function relay.gateways(zone) end
+
+---The names of all zones that the registry speaks of, where builds are asked for or run and where gateways and executors are, in order; at most the first 1000.
+---@return string[]
+function relay.zones() end
+
+---The executors that are registered for a zone, by id; at most the first 1000.
+---@param zone string? a zone's name, such as build.worker.zone; nil, as everywhere, is outside of every zone
+---@return Executor[]
+function relay.executors(zone) end
+
+---What is known of a build; nil if nothing is, also for a text that is no uuid. Unlike for request.build, ZooKeeper is not asked for what has not arrived here yet.
+---@param uuid string a build's uuid, such as request.uuid
+---@return Build?
+function relay.build(uuid) end
+
+---A tenant's builds, running or not, by uuid; at most the first 1000: see build_count.
+---@param tenant string a tenant's name, such as build.tenant
+---@return Build[]
+function relay.builds(tenant) end
+
+---The names of all tenants that have builds, running or not, in order; at most the first 1000.
+---@return string[]
+function relay.tenants() end
+
+---How many builds a tenant has, running or not. Costs nothing, however many they are.
+---@param tenant string a tenant's name, such as build.tenant
+---@return number
+function relay.build_count(tenant) end
+
+---How many builds run in a zone. Costs nothing, however many they are.
+---@param zone string? a zone's name, such as build.worker.zone; nil, as everywhere, is outside of every zone
+---@return number
+function relay.running_count(zone) end
+
+---For how many seconds the registry has not followed ZooKeeper, and so tells the last known state: 0 while it follows, nil if nothing was ever read.
+---@return number?
+function relay.age() end
+
+---What this relay has seen of a target: its streams, its failures, its distance. Nil if it never dialled it, or so long ago that it is forgotten.
+---@param target Gateway|Worker|Target|{ host: string, port: number, tls: boolean?, server_name: string? } a gateway, a worker, a target of a route, or a table with host and port
+---@return Sight?
+function relay.seen(target) end
 
 ---The way straight to the executor that runs the build.
 ---@param worker Worker a worker, such as request.build.worker

@@ -26,9 +26,10 @@ pub enum Policy {
     /// Show what another policy would change, on the live registry.
     ///
     /// Reads the registry as a running relay with this configuration would, and lets the configured policy and the
-    /// other one decide every running build, as a relay of each zone would. Nothing is loaded into a relay, nobody is
-    /// dialled but the registry. A relay does the same before it takes over a changed policy, and keeps the old one if
-    /// the new one fails or leaves a build without a way.
+    /// other one decide every running build, as a relay of each zone would on each of its listeners: the first, those that
+    /// rules name, and others, up to eight. The other one's routes are held against its own invariant. Nothing is loaded
+    /// into a relay, nobody is dialled but the registry. A relay does the same before it takes over a changed policy, and
+    /// keeps the old one if the new one fails, breaks its invariant, or leaves a build without a way.
     Diff(Diff),
     /// Show what a policy may use.
     ///

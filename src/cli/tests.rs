@@ -106,12 +106,36 @@ fn a_configuration_is_one_file() {
 }
 
 #[test]
+fn what_is_supposed_is_read_from_the_command_line() {
+    let inquiry = |line: &str| match parse(line).unwrap() {
+        Command::Explain(asked) => asked.inquiry().unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let plain = inquiry(&format!("explain {BUILD}"));
+    assert!(plain.supposed.is_nothing() && plain.query.build.is_some_and(|uuid| uuid.as_str() == BUILD));
+    let asked = inquiry("explain --query zones@ --no-zone --subject CN=alice --at 2030-12-31");
+    assert_eq!((asked.query.line.as_str(), asked.query.build), ("zones@", None));
+    assert_eq!(asked.supposed.zone, Some(None));
+    assert_eq!(
+        asked.supposed.to_string(),
+        "with     the relay in no zone\n         the certificate of \"CN=alice\"\n         the time 2030-12-31T00:00:00Z\n"
+    );
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_status_2() {
     for (line, kind) in [
         ("", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
         ("strem", ErrorKind::InvalidSubcommand),
         ("explain", ErrorKind::MissingRequiredArgument),
         ("explain ../x", ErrorKind::ValueValidation),
+        (&format!("explain {BUILD} --query zones@"), ErrorKind::ArgumentConflict),
+        ("explain --query ../x", ErrorKind::ValueValidation),
+        (&format!("explain {BUILD} --zone a --no-zone"), ErrorKind::ArgumentConflict),
+        (&format!("explain {BUILD} --zone a/b"), ErrorKind::ValueValidation),
+        (&format!("explain {BUILD} --viewer host"), ErrorKind::ValueValidation),
+        (&format!("explain {BUILD} --subject CN=a --certificate a.pem"), ErrorKind::ArgumentConflict),
+        (&format!("explain {BUILD} --at noon"), ErrorKind::ValueValidation),
         (&format!("stream {BUILD} host:0"), ErrorKind::ValueValidation),
         (&format!("stream {BUILD} host --timeout soon"), ErrorKind::ValueValidation),
         (&format!("stream {BUILD} host --tls"), ErrorKind::MissingRequiredArgument),

@@ -14,7 +14,21 @@ impl fmt::Display for Shown<'_> {
             Way::Reply(reply) => write_reply(f, reply)?,
             Way::Refuse(text) => writeln!(f, "refused  the viewer gets {text:?}")?,
         }
-        write_tags(f, &self.0.tags)
+        write!(f, "{}", ShownTags(&self.0.tags))
+    }
+}
+
+/// Tags, a line each.
+pub(super) struct ShownTags<'a>(pub(super) &'a Tags);
+
+impl fmt::Display for ShownTags<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut label = "tags";
+        for (tag, value) in self.0.iter() {
+            writeln!(f, "{label:8} {tag}={value}")?;
+            label = "";
+        }
+        Ok(())
     }
 }
 
@@ -40,15 +54,6 @@ fn write_limit(f: &mut fmt::Formatter<'_>, what: &str, limit: Option<Limit>) -> 
 fn write_reply(f: &mut fmt::Formatter<'_>, reply: &Reply) -> fmt::Result {
     writeln!(f, "replied  the viewer gets {} bytes:", reply.as_str().len())?;
     reply.as_str().split('\n').try_for_each(|line| writeln!(f, "         {}", line.escape_debug()))
-}
-
-fn write_tags(f: &mut fmt::Formatter<'_>, tags: &Tags) -> fmt::Result {
-    let mut label = "tags";
-    for (tag, value) in tags.iter() {
-        writeln!(f, "{label:8} {tag}={value}")?;
-        label = "";
-    }
-    Ok(())
 }
 
 #[cfg(test)]

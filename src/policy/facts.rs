@@ -6,6 +6,7 @@
 mod registry;
 mod request;
 mod route;
+mod sight;
 mod stream;
 
 use std::cell::OnceCell;
@@ -21,9 +22,10 @@ use super::kept::Kept;
 use super::library::NetworkSet;
 use super::{FailureKind, spelling};
 use crate::names::Zone;
-use crate::registry::{Build, Gateway, Worker};
+use crate::registry::{Build, Executor, Gateway, Worker};
 use crate::route::Target;
 use crate::tls::Identity;
+use crate::upstream::Observed;
 pub(super) use request::RequestFacts;
 pub(super) use stream::{Allowed, ConnectionFacts, EndedFacts};
 
@@ -59,6 +61,8 @@ pub(super) fn classes() -> Vec<Class> {
         class::<Arc<Build>>(),
         class::<Worker>(),
         class::<Arc<Gateway>>(),
+        class::<Arc<Executor>>(),
+        class::<Observed>(),
         class::<Arc<Identity>>(),
         class::<ConnectionFacts>(),
         class::<EndedFacts>(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mlua::Lua;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::call;
@@ -47,10 +47,14 @@ struct Pages {
     missed: Vec<String>,
 }
 
+/// A value of the registry's, which is shared and not copied unless it is noted.
+#[derive(Debug, Clone)]
+pub(super) struct Shared<T>(pub(super) Arc<T>);
+
 /// Answers `question` by a `look` at what is known, or by what was seen when this was decided for the first time.
 ///
 /// Everything that a script can learn of the relay's state comes through here, but what follows from the components,
-/// from the clock and from the seed, which are kept with every decision.
+/// from the registry's age, from the clock and from the seed: they are kept with every decision.
 pub(super) fn read<T>(lua: &Lua, question: impl FnOnce() -> String, look: impl FnOnce() -> T) -> T
 where
     T: Serialize + DeserializeOwned + Default,
@@ -123,6 +127,18 @@ impl Pages {
         if self.missed.len() < MAX_MISSED {
             self.missed.push(question);
         }
+    }
+}
+
+impl<T: Serialize> Serialize for Shared<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(to)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Shared<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        T::deserialize(from).map(|value| Self(Arc::new(value)))
     }
 }
 

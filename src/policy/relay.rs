@@ -6,6 +6,7 @@ mod options;
 mod params;
 mod registry;
 mod routes;
+mod seen;
 mod shared;
 
 use mlua::Value;
@@ -48,6 +49,15 @@ pub(super) const RELAY: Namespace = Namespace {
     ],
     functions: &[
         registry::GATEWAYS,
+        registry::ZONES,
+        registry::EXECUTORS,
+        registry::BUILD_BY_UUID,
+        registry::BUILDS,
+        registry::TENANTS,
+        registry::BUILD_COUNT,
+        registry::RUNNING_COUNT,
+        registry::AGE,
+        seen::SEEN,
         routes::DIRECT,
         routes::VIA,
         routes::REFUSE,

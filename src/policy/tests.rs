@@ -3,8 +3,10 @@
 mod folders;
 mod hooks;
 mod isolation;
+mod journal;
 mod loading;
 mod mistakes;
+mod registry;
 mod routes;
 mod runaways;
 mod shared;

@@ -11,6 +11,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use x509_parser::certificate::X509Certificate;
 
@@ -96,6 +97,20 @@ impl<'a> Loader<'a> {
             Some(value) if self.problems.is_empty() => Ok((value, self.report)),
             _ => Err(self.problems),
         }
+    }
+
+    /// What `read` makes of the first certificate in `file`.
+    pub(super) fn first_certificate<T>(
+        &mut self,
+        file: &Path,
+        read: impl Fn(&CertificateDer<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let chain: Vec<CertificateDer<'static>> = self.sections(file, "certificate")?;
+        let found = chain.first().and_then(read);
+        if found.is_none() {
+            self.problem(file, "its first certificate cannot be parsed");
+        }
+        found
     }
 
     fn problem(&mut self, file: &Path, reason: impl Into<String>) {

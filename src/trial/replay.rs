@@ -10,7 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Alike, Kind, MAX_FAILURES, change};
+use super::Kind;
+use super::run::MAX_FAILURES;
+use super::verdict::{Alike, Verdict, change};
 use crate::config::settings;
 use crate::decisions::{Asked, Decision, Logged, Outcome, Relay, Unread};
 use crate::metrics;
@@ -105,13 +107,15 @@ impl Replay {
             self.past.unjudged.note(|| format!("{spot}: {question}"));
             return Ok(());
         }
+        self.past.decisions += 1;
         self.stopped += usize::from(then.as_ref().is_err_and(|failure| failure.kind.is_limit()));
         let was = match logged.decision.outcome {
             Outcome::Decided(explained) => Ok(explained.route),
             Outcome::Failed(failure) => Err(failure),
         };
-        let zone = logged.relay.zone.clone();
-        self.past.compare(zone, &was, &then.map(|explained| explained.route), spot);
+        if let Some(alike) = difference(was, then.map(|explained| explained.route)) {
+            self.past.note(logged.relay.zone.clone(), alike, spot);
+        }
         Ok(())
     }
 
@@ -177,15 +181,7 @@ impl Replay {
 }
 
 impl Past {
-    fn compare(
-        &mut self,
-        zone: Option<Zone>,
-        was: &Result<Route, Failure>,
-        then: &Result<Route, Failure>,
-        spot: String,
-    ) {
-        self.decisions += 1;
-        let Some(alike) = difference(was, then) else { return };
+    fn note(&mut self, zone: Option<Zone>, alike: Alike, spot: String) {
         self.changed += 1;
         *self.kinds.entry(alike.0).or_default() += 1;
         let (full, key) = (self.groups.len() >= MAX_GROUPS, (zone, alike));
@@ -204,17 +200,19 @@ impl Noted {
     }
 }
 
-/// How two decisions differ; `None` if the viewer would not see it.
-fn difference(was: &Result<Route, Failure>, then: &Result<Route, Failure>) -> Option<Alike> {
-    if let (Err(was), Err(then)) = (was, then)
+/// How two decisions differ; `None` if the viewer would not see it. What the candidate's invariant says of its routes is
+/// found out on a registry that is whole, by a trial.
+fn difference(was: Result<Route, Failure>, then: Result<Route, Failure>) -> Option<Alike> {
+    if let (Err(was), Err(then)) = (&was, &then)
         && was.kind == then.kind
     {
         // The words are of another script, or of the same one under another name.
         return None;
     }
-    let (kind, short_was, short_then) = change(was, then)?;
-    if short_was == short_then {
-        return Some((kind, report::long(was), report::long(then)));
+    let [was, then] = [was, then].map(|route| Verdict { route, broken: None });
+    let (kind, in_short, then_in_short) = change(&was, &then)?;
+    if in_short == then_in_short {
+        return Some((kind, report::long(&was.route), report::long(&then.route)));
     }
-    Some((kind, short_was, short_then))
+    Some((kind, in_short, then_in_short))
 }

@@ -2,27 +2,37 @@
 
 use std::fmt;
 
+use super::verdict::Verdict;
 use super::{Change, Comparison, Kind};
 use crate::names::Zone;
-use crate::policy::Failure;
-use crate::route::{Route, Target, TargetKind, Way};
+use crate::route::{Target, TargetKind, Way};
 
 /// Most lines of the table.
 const MAX_LINES: usize = 40;
 
 /// A decision in few words, the same for builds that go the same way. Executors differ from build to build, and what
 /// is decided about them is that they are asked themselves.
-pub(super) fn short(decision: &Result<Route, Failure>) -> String {
-    match decision {
-        Ok(Route { way: Way::Targets(targets), .. }) => {
+pub(super) fn short(verdict: &Verdict) -> String {
+    let way = match &verdict.route {
+        Ok(route) => way(&route.way),
+        Err(failure) => format!("failed: {failure}"),
+    };
+    match &verdict.broken {
+        None => way,
+        Some(text) => format!("{way}, against the invariant: {text}"),
+    }
+}
+
+fn way(way: &Way) -> String {
+    match way {
+        Way::Targets(targets) => {
             let mut names: Vec<String> = targets.iter().map(name).collect();
             names.dedup();
             names.join(", ")
         }
-        Ok(Route { way: Way::Refuse(text), .. }) => format!("refused {text:?}"),
+        Way::Refuse(text) => format!("refused {text:?}"),
         // What it says may differ from build to build.
-        Ok(Route { way: Way::Reply(_), .. }) => "replied".to_owned(),
-        Err(failure) => format!("failed: {failure}"),
+        Way::Reply(_) => "replied".to_owned(),
     }
 }
 
@@ -38,6 +48,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "fails",
+            Self::Broken => "broken",
             Self::Unroutable => "unroutable",
             Self::Rerouted => "rerouted",
             Self::Answered => "answered",
@@ -47,9 +58,10 @@ impl Kind {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { zone, kind, now, then, builds, example } = self;
+        let Self { zone, listeners, kind, now, then, builds, example, .. } = self;
         let zone = zone.as_ref().map_or("-", Zone::as_str);
-        writeln!(f, "{:10}  {zone}: {builds} builds, such as {example}", kind.as_str())?;
+        let on = if listeners.is_empty() { String::new() } else { format!(" on {}", listeners.join(", ")) };
+        writeln!(f, "{:10}  {zone}{on}: {builds} builds, such as {example}", kind.as_str())?;
         write!(f, "    now   {now}\n    then  {then}")
     }
 }
@@ -64,10 +76,10 @@ impl fmt::Display for Comparison {
         if let Some(more) = changes.len().checked_sub(MAX_LINES).filter(|more| *more > 0) {
             writeln!(f, "and {more} changes more")?;
         }
-        let Self { builds, zones, decisions, left_out, .. } = self;
-        write!(f, "{decisions} decisions compared ({builds} running builds, {zones} zones): ")?;
-        let kinds = [Kind::Failed, Kind::Unroutable, Kind::Rerouted, Kind::Answered];
-        let counts: Vec<_> = kinds.into_iter().map(|kind| (self.count(kind), kind.as_str())).collect();
+        let Self { builds, zones, listeners, decisions, left_out, .. } = self;
+        let on = if *listeners > 1 { format!(", {listeners} listeners") } else { String::new() };
+        write!(f, "{decisions} decisions compared ({builds} running builds, {zones} zones{on}): ")?;
+        let counts: Vec<_> = Kind::ALL.into_iter().map(|kind| (self.count(kind), kind.as_str())).collect();
         let counts: Vec<_> =
             counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {kind}")).collect();
         f.write_str(&if counts.is_empty() { "no difference".to_owned() } else { counts.join(", ") })?;

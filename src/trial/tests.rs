@@ -3,17 +3,22 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::settings;
+use crate::config::settings::{self, DryRun};
 use crate::metrics::Metrics;
-use crate::policy::Moment;
+use crate::names::BuildId;
+use crate::policy::{Moment, Place};
 use crate::registry::{Components, Gateway, Snapshot, State, Worker};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn policy(body: &str) -> Policy {
+    script(&format!("function policy.route(request)\n{body}\nend"))
+}
+
+fn script(functions: &str) -> Policy {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.lua");
-    let text = format!("local policy = {{ api = 1 }}\nfunction policy.route(request)\n{body}\nend\nreturn policy");
+    let text = format!("local policy = {{ api = 1 }}\n{functions}\nreturn policy");
     std::fs::write(&file, text).unwrap();
     let settings = settings::Policy { file: Some(file), ..settings::Policy::default() };
     let place = Place { zone: Zone::parse("east"), hostname: Hostname::parse("relay.example").unwrap() };
@@ -58,9 +63,14 @@ fn registry(count: usize) -> Snapshot {
 }
 
 fn compare(active: &Policy, candidate: &Policy, snapshot: &Snapshot) -> Comparison {
+    compare_on(&["finger"], active, candidate, snapshot)
+}
+
+fn compare_on(listeners: &[&str], active: &Policy, candidate: &Policy, snapshot: &Snapshot) -> Comparison {
     let (zone, hostname) = (Zone::parse("east"), Hostname::parse("relay.example").unwrap());
     let known = Known { snapshot: &Arc::new(snapshot.clone()), world: &Arc::default(), at: Moment::now() };
-    let trial = Trial { active, candidate, known, zone: zone.as_ref(), hostname: &hostname, listener: "finger" };
+    let (zone, listeners) = (zone.as_ref(), listeners.to_vec());
+    let trial = Trial { active, candidate, known, zone, hostname: &hostname, listeners };
     trial.run(Instant::now() + PATIENCE)
 }
 
@@ -70,6 +80,16 @@ fn a_policy_differs_in_nothing_from_itself() {
     assert_eq!((found.builds, found.zones, found.decisions, found.left_out), (20, 2, 40, 0));
     assert!(found.is_empty() && found.objection(DryRun::Strict).is_none(), "{found}");
     assert!(found.to_string().ends_with("no difference"), "{found}");
+}
+
+#[test]
+fn a_build_that_is_done_is_not_decided() {
+    let mut snapshot = registry(1);
+    let running = snapshot.builds.iter().find(|build| build.worker.is_some()).unwrap();
+    let done = Build { state: Some("completed".to_owned()), ..running.as_ref().clone() };
+    snapshot.builds.insert(Arc::new(done));
+    let found = compare(&default(), &policy("error('no')"), &snapshot);
+    assert_eq!((found.builds, found.count(Kind::Failed)), (1, 2), "{found}");
 }
 
 #[test]
@@ -110,7 +130,7 @@ fn a_policy_is_tried_in_every_zone_and_not_only_in_the_relays_own() {
 #[test]
 fn a_policy_that_fails_always_is_not_asked_about_every_build() {
     let found = compare(&default(), &policy("error('no')"), &registry(200));
-    assert_eq!((found.count(Kind::Failed), found.left_out), (MAX_FAILURES, 800 - MAX_FAILURES));
+    assert_eq!((found.count(Kind::Failed), found.left_out), (run::MAX_FAILURES, 800 - run::MAX_FAILURES));
 }
 
 #[test]
@@ -119,7 +139,7 @@ fn it_ends_at_its_deadline() {
     let (active, candidate) = (default(), default());
     let (active, candidate) = (&active, &candidate);
     let known = Known { snapshot: &Arc::new(snapshot), world: &Arc::default(), at: Moment::now() };
-    let trial = Trial { active, candidate, known, zone, hostname: &hostname, listener: "finger" };
+    let trial = Trial { active, candidate, known, zone, hostname: &hostname, listeners: vec!["finger"] };
     let found = trial.run(Instant::now());
     assert_eq!((found.decisions, found.left_out, found.zones), (0, 600, 3));
     assert!(found.to_string().contains("600 left out"), "{found}");
@@ -129,4 +149,85 @@ fn it_ends_at_its_deadline() {
 fn one_that_failed_and_answers_now_is_no_objection() {
     let found = compare(&policy("error('no')"), &default(), &registry(3));
     assert_eq!((found.count(Kind::Answered), found.objection(DryRun::Strict)), (12, None));
+}
+
+/// A policy that goes straight to every executor, and wants `invariant` of its routes.
+fn direct_with(invariant: &str) -> Policy {
+    let route = "function policy.route(request) return relay.direct(request.build.worker) end";
+    script(&format!("{route}\nfunction policy.invariant(build, route)\n{invariant}\nend"))
+}
+
+#[test]
+fn a_broken_invariant_is_an_objection_with_its_words() {
+    let invariant = "if relay.zone == build.worker.zone then return true end
+        return 'nobody dials into zone ' .. build.worker.zone";
+    let found = compare(&default(), &direct_with(invariant), &registry(3));
+    assert_eq!((found.count(Kind::Broken), found.decisions), (6, 12));
+    for rule in [DryRun::Strict, DryRun::Errors] {
+        let objection = found.objection(rule).unwrap();
+        assert_eq!(objection.then, "direct, against the invariant: nobody dials into zone west");
+        assert_eq!(found.harmed(rule), 6);
+    }
+    assert_eq!((found.objection(DryRun::Off), found.harmed(DryRun::Off)), (None, 0));
+    assert!(found.to_string().ends_with("(6 running builds, 2 zones): 6 broken"), "{found}");
+}
+
+#[test]
+fn an_invariant_is_held_against_routes_that_do_not_change() {
+    let (active, candidate) = (direct_with("return true"), direct_with("return #route.targets > 1"));
+    assert!(compare(&active, &active, &registry(3)).is_empty());
+    let found = compare(&active, &candidate, &registry(3));
+    assert_eq!((found.count(Kind::Broken), found.changes[0].now.as_str()), (12, "direct"), "{found}");
+    assert!(compare(&candidate, &active, &registry(3)).is_empty(), "what is left behind is not asked for its own");
+}
+
+#[test]
+fn an_invariant_that_fails_is_a_policy_that_fails() {
+    let found = compare(&default(), &direct_with("error('oops')"), &registry(3));
+    let objection = found.objection(DryRun::Errors).unwrap();
+    assert_eq!((objection.kind, found.count(Kind::Failed)), (Kind::Failed, 12));
+    assert!(objection.then.contains("policy.lua:4: oops"), "{objection}");
+}
+
+#[test]
+fn a_change_is_told_with_the_listeners_that_see_it() {
+    let body = "if request.listener ~= 'a' then return relay.refuse('closed') end
+        return relay.direct(request.build.worker)";
+    let found =
+        compare_on(&["a", "b", "c"], &policy("return relay.direct(request.build.worker)"), &policy(body), &registry(2));
+    assert_eq!((found.listeners, found.decisions, found.count(Kind::Unroutable)), (3, 24, 16));
+    let [east, west] = found.changes.as_slice() else { panic!("{found}") };
+    assert_eq!((&east.listeners, east.builds, east.decisions), (&vec!["b".to_owned(), "c".to_owned()], 4, 8));
+    assert_eq!(west.listeners, east.listeners);
+    let text = found.to_string();
+    assert!(text.starts_with("unroutable  east on b, c: 4 builds, such as "), "{text}");
+    assert!(text.contains("24 decisions compared (4 running builds, 2 zones, 3 listeners): 16 unroutable"), "{text}");
+    let everywhere = compare_on(&["a", "b"], &default(), &policy("return relay.refuse('closed')"), &registry(1));
+    assert!(everywhere.changes.iter().all(|change| change.listeners.is_empty()), "{everywhere}");
+}
+
+#[test]
+fn what_the_relay_itself_would_do_is_decided_first() {
+    let (zone, hostname) = (Zone::parse("west"), Hostname::parse("relay.example").unwrap());
+    let (active, candidate) = (default(), policy("error(relay.zone .. ' ' .. request.listener)"));
+    let known = Known { snapshot: &Arc::new(registry(30)), world: &Arc::default(), at: Moment::now() };
+    let listeners = vec!["a", "b"];
+    let (active, candidate) = (&active, &candidate);
+    let trial = Trial { active, candidate, known, zone: zone.as_ref(), hostname: &hostname, listeners };
+    let found = trial.run(Instant::now() + PATIENCE);
+    assert!(found.changes.iter().all(|change| change.zone == zone), "{found}");
+    let seen = |name: &str| -> usize {
+        found.changes.iter().filter(|change| change.listeners == [name]).map(|change| change.builds).sum()
+    };
+    assert_eq!((seen("a"), seen("b")), (60, run::MAX_FAILURES - 60), "{found}");
+}
+
+#[test]
+fn listeners_that_rules_name_come_after_the_first() {
+    let listener = |name: &str| settings::Listener::plain(name, ([127, 0, 0, 1], 79).into());
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let listeners = names.map(listener);
+    let named = BTreeSet::from(["j", "c", "a", "elsewhere"]);
+    assert_eq!(in_order(&listeners, &named), ["a", "c", "j", "b", "d", "e", "f", "g"]);
+    assert_eq!(in_order(&[], &named), [""; 0]);
 }

@@ -6,7 +6,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::names::Hostname;
+use crate::route::Target;
 
 mod peers;
 mod sight;
@@ -22,7 +25,8 @@ pub struct Seen {
 }
 
 /// What was seen of one peer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Observed {
     /// Streams of this relay that it carries now.
     pub open_streams: u32,
@@ -61,15 +65,23 @@ impl Seen {
         Self { source: Source::Given(Arc::new(observations.into_iter().map(given).collect())) }
     }
 
+    /// What was seen of whom `target` dials; `None` as for [`Self::of`].
+    pub fn of_target(&self, target: &Target) -> Option<Observed> {
+        self.of_peer(&Peer::of(target))
+    }
+
     /// What was seen of this peer; `None` if it was never dialled, or so long ago that it is forgotten. The case of
     /// `host` doesn't matter.
     pub fn of(&self, host: &Hostname, port: u16, tls: bool) -> Option<Observed> {
-        let peer = Peer::named(host, port, tls);
+        self.of_peer(&Peer::named(host, port, tls))
+    }
+
+    fn of_peer(&self, peer: &Peer<'_>) -> Option<Observed> {
         match &self.source {
-            Source::Live(peers) => peers.observed(&peer),
+            Source::Live(peers) => peers.observed(peer),
             Source::Given(observations) => {
                 let observations: &HashMap<Peer<'_>, Observed> = observations;
-                observations.get(&peer).cloned()
+                observations.get(peer).cloned()
             }
         }
     }

@@ -48,12 +48,37 @@ async fn a_policy_that_fails_is_shown_with_its_line() {
 }
 
 #[tokio::test]
+async fn a_policy_that_breaks_its_own_invariant_is_shown_with_its_words() {
+    let site = site();
+    let invariant = "function(build, route) return 'nobody dials ' .. route.targets[1].host end";
+    let route = "function(request) return relay.via(relay.gateways('west')) end";
+    site.write("new.lua", &format!("return {{ api = 1, route = {route}, invariant = {invariant} }}"));
+    let (code, out, _) = diff(&site, "new.lua").await;
+    assert_eq!(code, 1);
+    assert!(out.starts_with("broken      -: 2 builds, such as aaaa\n    now   gateway gw.example:79\n"), "{out}");
+    assert!(out.contains("then  gateway gw.example:79, against the invariant: nobody dials gw.example\n"), "{out}");
+}
+
+#[tokio::test]
+async fn a_change_on_one_listener_only_is_told_with_its_name() {
+    let mut site = site();
+    site.listeners += &format!("  - {{name: other, address: \"{}:7980\"}}\n", site.ip);
+    let default = include_str!("../../scripts/default.lua")
+        .replace("local build = request.build", "local build = request.listener == 'finger' and request.build or nil");
+    site.write("new.lua", &default);
+    let (code, out, _) = diff(&site, "new.lua").await;
+    assert_eq!(code, 1);
+    assert!(out.contains("unroutable  west on other: 2 builds, such as aaaa\n    now   direct\n"), "{out}");
+    assert!(out.ends_with("8 decisions compared (2 running builds, 2 zones, 2 listeners): 4 unroutable\n"), "{out}");
+}
+
+#[tokio::test]
 async fn what_is_no_policy_is_said_at_once() {
     let site = site();
     site.write("new.lua", "return {");
     let (code, out, err) = diff(&site, "new.lua").await;
-    assert_eq!((code, out.as_str()), (1, ""));
-    assert!(err.contains("new.lua:1: "), "{err}");
+    assert_eq!((code, out.as_str()), (2, ""), "as check says it");
+    assert!(err.starts_with(&format!("{}:1: ", site.path("new.lua").display())), "{err}");
 }
 
 fn site() -> Site {

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::site::{BUILD, Relay, Site};
+use crate::site::{BUILD, Site};
 use crate::support::executor::Executor;
 use crate::support::viewer::PATIENCE;
 
@@ -88,10 +88,10 @@ async fn a_thousand_reloads_of_a_policy_leave_memory_flat_and_streams_alone() {
         site.write("mine.lua", &format!("{policy}-- {round}\n"));
         assert_eq!(command(&site, "reload").await, "ok\n");
         if round == 99 {
-            early = rss(&relay);
+            early = relay.resident();
         }
     }
-    let late = rss(&relay);
+    let late = relay.resident();
     assert!(late < early + early / 5, "{early} KiB after 100 reloads, {late} KiB after 1000");
     assert!(relay.metric("fingerpost_generation").await > 1000);
     for (viewer, arrival) in &mut live {
@@ -120,17 +120,24 @@ async fn a_policy_that_would_leave_a_running_build_without_a_way_does_not_take_o
     viewer.expect(b"still the old way").await;
 }
 
+#[tokio::test]
+async fn a_policy_that_breaks_its_own_invariant_does_not_take_over() {
+    let site =
+        Site::with_executor(1).and("policy: {file: mine.lua, dry_run: errors}\nprocess: {command_socket: command}\n");
+    let policy = include_str!("../../scripts/default.lua");
+    site.write("mine.lua", policy);
+    let relay = site.start().await;
+    let invariant = "function policy.invariant(build, route) return 'nobody dials ' .. route.targets[1].kind end";
+    site.write("mine.lua", &policy.replace("return policy", &format!("{invariant}\nreturn policy")));
+    let answer = command(&site, "reload").await;
+    assert!(answer.contains("broken") && answer.contains("against the invariant: nobody dials direct"), "{answer}");
+    assert_eq!(relay.metric("fingerpost_generation").await, 1);
+}
+
 async fn command(site: &Site, line: &str) -> String {
     let mut socket = UnixStream::connect(site.path("command")).await.expect("connected");
     socket.write_all(format!("{line}\n").as_bytes()).await.expect("sent");
     let mut answer = String::new();
     timeout(PATIENCE, socket.read_to_string(&mut answer)).await.expect("an answer in time").expect("an answer");
     answer
-}
-
-/// Resident memory, in KiB.
-fn rss(relay: &Relay) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", relay.pid())).expect("its status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }

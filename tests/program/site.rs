@@ -21,6 +21,9 @@ use crate::support::viewer::{PATIENCE, Viewer};
 /// The build that a site's registry has, unless a test writes another.
 pub(crate) const BUILD: &str = "4a1c9be27f0e4c06b9d2c8f3a1e5d700";
 
+/// Lines of a relay's log that are shown when its test fails.
+const SHOWN: usize = 300;
+
 /// A relay's folder and address.
 pub(crate) struct Site {
     /// Where it listens: no other relay of any test has this address.
@@ -157,6 +160,13 @@ impl Relay {
         self.child.id().expect("it was not waited for")
     }
 
+    /// Its resident memory, in KiB.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// Sends a signal, by its name.
     pub(crate) async fn signal(&self, name: &str) {
         signal(self.pid(), name).await;
@@ -211,7 +221,7 @@ impl Relay {
     }
 
     /// What the monitoring port answers to a GET; nothing while it is closed.
-    async fn http(&self, path: &str) -> Option<String> {
+    pub(crate) async fn http(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(self.monitoring).await.ok()?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
@@ -224,7 +234,9 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- it logged:\n{}", self.log.text());
+            let lines = self.log.lines();
+            let (left_out, shown) = lines.split_at(lines.len().saturating_sub(SHOWN));
+            eprintln!("--- it logged, after {} lines more:\n{}", left_out.len(), shown.join("\n"));
         }
     }
 }

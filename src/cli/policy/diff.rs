@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 
 use crate::cli::{Exit, Source};
 use crate::config::Environment;
-use crate::config::settings::{self, Settings};
+use crate::config::settings::Settings;
 use crate::explain;
 use crate::policy::{Known, Moment, Place, Policy};
 use crate::trial::{Comparison, Trial};
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 Exit status:
   0  nothing would change
   1  something would
-  2  bad arguments or configuration
+  2  bad arguments or configuration, or FILE is no policy
 
 Examples:
   fingerpost policy diff ./new.lua
@@ -50,26 +50,16 @@ pub(super) fn diff(asked: &Diff, environment: &Environment, out: &mut dyn Write)
     Ok(if found.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-/// `configured`, with other scripts: a folder in the place of the folder, or one script in the place of all.
-pub(super) fn instead(configured: &settings::Policy, candidate: &Path) -> settings::Policy {
-    let candidate = Some(candidate.to_owned());
-    if candidate.as_deref().is_some_and(Path::is_dir) {
-        return settings::Policy { file: None, folder: candidate, ..configured.clone() };
-    }
-    let alone =
-        settings::Policy { folder: None, overlays: None, default: None, rules: Vec::new(), ..configured.clone() };
-    settings::Policy { file: candidate, ..alone }
-}
-
 async fn compare(settings: Settings, candidate: &Path) -> Result<Comparison> {
-    let other = instead(&settings.policy, candidate);
+    let other = settings.policy.instead(candidate);
     let place = Place { zone: settings.zone.clone(), hostname: settings.hostname.clone() };
     let live = explain::Live::open(settings).await?;
     ensure!(live.complete, "{}", live.unread());
     let candidate = Policy::load(&other, place, live.metrics.policy.clone())?;
     let snapshot = live.registry.snapshot();
     let known = Known { snapshot: &snapshot, world: &Arc::default(), at: Moment::now() };
-    let found = Trial::new(&live.generation, &candidate, known).run(Instant::now() + PATIENCE);
+    let listeners = &live.generation.settings.listeners;
+    let found = Trial::new(&live.generation, &candidate, listeners, known).run(Instant::now() + PATIENCE);
     live.close().await;
     Ok(found)
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::diff::instead;
 use crate::cli::{Exit, Source};
 use crate::config::Environment;
 use crate::config::settings;
@@ -18,7 +17,7 @@ use crate::trial::replay::{self, Candidate, Past};
 Exit status:
   0  nothing would change, or --allow-differences was given
   1  something would
-  2  bad arguments or configuration, or no decision that could be judged
+  2  bad arguments or configuration, FILE is no policy, or there is no decision that could be judged
 
 Examples:
   fingerpost policy replay --log decisions.jsonl --policy ./new.lua
@@ -80,7 +79,10 @@ fn candidate(asked: &Replay, environment: &Environment) -> Result<Candidate> {
         true => asked.source.chosen(environment).load()?.settings.policy,
         false => settings::Policy::default(),
     };
-    let settings = asked.policy.as_deref().map_or_else(|| configured.clone(), |policy| instead(&configured, policy));
+    let settings = match &asked.policy {
+        Some(policy) => configured.instead(policy),
+        None => configured,
+    };
     Ok(Candidate { settings, params_of_log: !named })
 }
 

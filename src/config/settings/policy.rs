@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -39,10 +39,10 @@ pub struct Policy {
 /// What a changed policy must get right on the live registry before it takes over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DryRun {
-    /// It fails at no running build, and leaves none without a way.
+    /// It fails at no running build, keeps its own invariant there, and leaves none without a way.
     #[default]
     Strict,
-    /// It fails at no running build.
+    /// It fails at no running build, and keeps its own invariant there.
     Errors,
     /// Nothing: it is not tried.
     Off,
@@ -86,6 +86,16 @@ impl Policy {
     /// Whether a policy may be called `name`: it stands in file names, in metrics and on command lines.
     pub fn is_name(name: &str) -> bool {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    }
+
+    /// The same with other scripts: a folder in the place of the folder, or one script in the place of all.
+    #[must_use]
+    pub fn instead(&self, scripts: &Path) -> Self {
+        let scripts = Some(scripts.to_owned());
+        if scripts.as_deref().is_some_and(Path::is_dir) {
+            return Self { file: None, folder: scripts, ..self.clone() };
+        }
+        Self { file: scripts, folder: None, overlays: None, default: None, rules: Vec::new(), ..self.clone() }
     }
 
     /// The folders whose scripts and settings make a generation, and the suffixes of these.
@@ -172,6 +182,25 @@ mod tests {
         assert!(tenant.matches("any", None, Some("a")) && tenant.matches("any", Some(&eu), Some("a")));
         assert!(!tenant.matches("any", None, None) && !tenant.matches("any", None, Some("b")));
         assert_eq!(both.to_string(), "the rule for listener tls and zone eu, us");
+    }
+
+    #[test]
+    fn other_scripts_take_the_place_of_like_ones() {
+        let rule =
+            Rule { listener: Vec::new(), zone: Vec::new(), tenant: vec!["a".to_owned()], policy: "p".to_owned() };
+        let own = Policy {
+            folder: Some("policies".into()),
+            overlays: Some("policies.d".into()),
+            default: Some("p".to_owned()),
+            rules: vec![rule],
+            recursion_limit: 77,
+            ..Policy::default()
+        };
+        let other = tempfile::tempdir().unwrap();
+        let folder = own.instead(other.path());
+        assert_eq!(folder, Policy { folder: Some(other.path().to_owned()), ..own.clone() });
+        let alone = Policy { file: Some("new.lua".into()), recursion_limit: 77, ..Policy::default() };
+        assert_eq!(own.instead(Path::new("new.lua")), alone);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What scripts read of the registry: builds, workers, gateways.
+//! What scripts read of the registry: builds, workers, gateways, executors.
 
 use std::sync::Arc;
 
@@ -6,7 +6,10 @@ use mlua::Value;
 
 use super::{Described, Field, NUMBER, STRING, TEXT, fact, field, optional, text, zone};
 use crate::policy::description::Type;
-use crate::registry::{Build, Gateway, Worker};
+use crate::registry::{Build, Executor, Gateway, Worker};
+
+/// What a component says of itself.
+const STATE: Type = Type::Word(&["running", "paused", "initializing", "stopped", "unknown"]);
 
 impl Described for Arc<Build> {
     const NAME: &'static str = "Build";
@@ -67,13 +70,23 @@ impl Described for Arc<Gateway> {
             zone(lua, gateway.zone.as_ref())
         }),
         field("tls", Type::Boolean, "Whether it speaks TLS.", |_, gateway| Ok(Value::Boolean(gateway.use_ssl))),
-        field(
-            "state",
-            Type::Word(&["running", "paused", "initializing", "stopped", "unknown"]),
-            "What it says of itself.",
-            |lua, gateway| text(lua, gateway.state.as_str()),
-        ),
+        field("state", STATE, "What it says of itself.", |lua, gateway| text(lua, gateway.state.as_str())),
         field("version", TEXT, "Its version, or Zuul's.", |lua, gateway| optional(lua, gateway.version.as_deref())),
+    ];
+}
+
+impl Described for Arc<Executor> {
+    const NAME: &'static str = "Executor";
+    const ABOUT: &'static str = "An executor, as it is registered, whether or not it runs a build.";
+    const FIELDS: &'static [Field<Self>] = &[
+        field("id", STRING, "Its name in the registry, which no other executor shares.", |lua, executor| {
+            text(lua, &executor.id)
+        }),
+        field("hostname", STRING, "Its host name.", |lua, executor| text(lua, executor.hostname.as_str())),
+        field("zone", TEXT, "The zone that it works in; nil outside of every zone.", |lua, executor| {
+            zone(lua, executor.zone.as_ref())
+        }),
+        field("state", STATE, "What it says of itself.", |lua, executor| text(lua, executor.state.as_str())),
     ];
 }
 

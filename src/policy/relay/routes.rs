@@ -42,19 +42,19 @@ const ROUTE_OPTIONS: Parameter = parameter(
 /// What every answer of the policy's own takes.
 const ANSWER_OPTIONS: Parameter = parameter("options", Type::Optional(&Type::Options(&[TAGS])), "a table of options");
 
-const CONNECT_OPTIONS: [Name; 7] = [
-    name("host", Type::String, "A name or an address."),
-    name("port", Type::Number, "The port to dial."),
-    name("tls", Type::Optional(&Type::Boolean), "Speak TLS, with the certificates of upstream.tls."),
-    name(
-        "server_name",
-        Type::Optional(&Type::String),
-        "The name to ask for over TLS, and to check the certificate against; host unless given.",
-    ),
-    CONNECT_TIMEOUT,
-    HANDSHAKE_TIMEOUT,
-    TAGS,
-];
+/// Where somebody is.
+pub(super) const ADDRESS: [Name; 4] = [HOST, PORT, TLS, SERVER_NAME];
+
+const CONNECT_OPTIONS: [Name; 7] = [HOST, PORT, TLS, SERVER_NAME, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, TAGS];
+
+const HOST: Name = name("host", Type::String, "A name or an address.");
+const PORT: Name = name("port", Type::Number, "The port to dial.");
+const TLS: Name = name("tls", Type::Optional(&Type::Boolean), "Speak TLS, with the certificates of upstream.tls.");
+const SERVER_NAME: Name = name(
+    "server_name",
+    Type::Optional(&Type::String),
+    "The name to ask for over TLS, and to check the certificate against; host unless given.",
+);
 
 pub(super) const DIRECT: Function = Function {
     name: "direct",
@@ -191,7 +191,7 @@ fn connect(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
 }
 
 /// The target that `options` name, their timeouts left aside.
-fn target(options: &Table) -> Result<Target, String> {
+pub(super) fn target(options: &Table) -> Result<Target, String> {
     let host = host_of(options, "host")?.ok_or("host is missing")?;
     let port: f64 = options.raw_get("port").unwrap_or_default();
     let whole = (1.0..=f64::from(u16::MAX)).contains(&port) && port.fract() == 0.0;
@@ -253,6 +253,6 @@ fn bad(lua: &Lua, problem: &str) -> mlua::Error {
     Complaint::raised(lua, FailureKind::BadRoute, problem)
 }
 
-fn borrow<T: Described + Clone>(value: &Value) -> Option<T> {
+pub(super) fn borrow<T: Described + Clone>(value: &Value) -> Option<T> {
     value.as_userdata()?.borrow_scoped(|fact: &Fact<T>| fact.0.clone()).ok()
 }

@@ -18,7 +18,7 @@ fn folder(scripts: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-fn try_folder(scripts: &[(&str, &str)], settings: settings::Policy) -> Result<Policy, LoadError> {
+pub(super) fn try_folder(scripts: &[(&str, &str)], settings: settings::Policy) -> Result<Policy, LoadError> {
     let folder = folder(scripts);
     let settings = settings::Policy { folder: Some(folder.path().to_owned()), ..settings };
     Policy::load(&settings, here(), Metrics::new().policy.clone())
@@ -67,6 +67,19 @@ fn a_policy_hands_over_to_another_by_name() {
     assert_eq!(explained.route, Way::Refuse(UUID.to_owned()).into());
     assert!(explained.file.ends_with("second.lua"), "{explained:?}");
     assert_eq!(explained.line, Some(2));
+    let [HandOver { file, line: Some(1), to }] = explained.handed_over.as_slice() else { panic!("{explained:?}") };
+    assert!(file.ends_with("first.lua") && to == "second", "{explained:?}");
+}
+
+#[test]
+fn the_policy_that_is_asked_first_is_known_with_its_rule() {
+    let rules = vec![rule("", "west", "", "one")];
+    let policy = try_folder(&[("one.lua", &says("one"))], with_default("zuul", rules.clone())).unwrap();
+    let scene = Scene::running_in(Some("west"));
+    let request = scene.request();
+    let choice = policy.choice(request.listener, request.build);
+    assert!(choice.file.ends_with("one.lua") && choice.rule == Some(&rules[0]), "{choice:?}");
+    assert_eq!(policy.choice(request.listener, None), Choice { file: "built-in default", rule: None });
 }
 
 #[test]

@@ -7,7 +7,8 @@ use super::{Group, Noted, Past};
 use crate::names::Zone;
 use crate::policy::Failure;
 use crate::route::{Limit, Route, Target, Way};
-use crate::trial::{Alike, Kind};
+use crate::trial::Kind;
+use crate::trial::verdict::Alike;
 
 /// Most changes that are shown.
 const MAX_SHOWN: usize = 40;

@@ -115,7 +115,8 @@ impl<'a> Peer<'a> {
         Peer { host: owned(self.host), port: self.port, tls: self.tls.map(owned) }
     }
 
-    fn of(target: &'a Target) -> Self {
+    /// Whom `target` dials.
+    pub(super) fn of(target: &'a Target) -> Self {
         Self { tls: target.tls.then(|| lower(target.tls_name())), ..Self::named(&target.host, target.port, false) }
     }
 }

@@ -1,7 +1,7 @@
 //! What is remembered of peers, for how long, and in which order they are tried, on a paused clock.
 
 use super::*;
-use crate::route::{Target, TargetKind};
+use crate::route::TargetKind;
 
 const RETRY: Duration = Duration::from_secs(30);
 const SECOND: Duration = Duration::from_secs(1);
@@ -206,4 +206,15 @@ async fn one_address_under_two_server_names_is_two_peers() {
     let route = [named("west"), named("east")];
     peers.failed(&named("WEST"), "connect");
     assert_eq!(peers.order(&route, RETRY), [route[1].clone(), route[0].clone()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_answers_under_another_server_name_is_somebody_else() {
+    let (peers, seen) = peers();
+    let plain = Target { tls: true, ..target("edge") };
+    let named = Target { server_name: Some(host("inner")), ..plain.clone() };
+    peers.failed(&named, "connect");
+    assert_eq!(seen.of_target(&named).unwrap().consecutive_failures, 1);
+    assert_eq!((seen.of_target(&plain), of(&seen, "edge")), (None, None));
+    assert_eq!(seen.of_target(&Target { server_name: Some(host("INNER")), ..plain }), seen.of_target(&named));
 }

@@ -183,6 +183,10 @@ fn facts_and_routes_end() {
     ends("pcall(relay.refuse, string.rep('x', 1e6))");
     ends("pcall(relay.via, table.create(100000, 1))");
     ends("relay.gateways(string.rep('x', 1e6))");
+    ends("relay.executors(string.rep('x', 1e6))");
+    ends("relay.build(string.rep('a', 1e6))");
+    ends("relay.builds(string.rep('x', 1e6))");
+    ends("pcall(relay.seen, { host = string.rep('x', 1e6), port = 1 })");
     ends("print(string.rep('x', 1e6))");
 }
 
