@@ -1,6 +1,7 @@
 //! What would be decided about a request, on the live registry, and why; and what would be decided instead by another
 //! script, or for somebody else. Asks exactly the parts that a stream asks, and dials nobody.
 
+mod data;
 mod decision;
 mod difference;
 mod findings;
@@ -71,15 +72,17 @@ async fn explain(live: &Live, inquiry: Inquiry) -> Result<Explanation> {
     };
     let zone = generation.settings.zone.clone();
     let findings = Findings { query, build, snapshot: registry.snapshot(), zone };
-    // A table each: what one decision writes there is no business of the other's.
-    let (worlds, at) = ([Arc::default(), Arc::default()], Moment::now());
-    let [known, otherwise] = worlds.each_ref().map(|world| Known { snapshot: &findings.snapshot, world, at });
-    let decision = Decision::of(&generation.policy, &request(&findings, &Supposition::default(), known, generation));
+    let at = Moment::now();
+    let decide = |policy: &Policy, supposed: &Supposition| {
+        // A table for each: what one decision writes there is no business of the other's.
+        let known = Known { snapshot: &findings.snapshot, world: &Arc::default(), at };
+        Decision::of(policy, &request(&findings, supposed, known, generation), &generation.settings.listeners)
+    };
+    let decision = decide(&generation.policy, &Supposition::default());
     let other = match supposed.is_nothing() {
         true => None,
         false => {
-            let other =
-                Decision::of(&policy(&supposed, generation)?, &request(&findings, &supposed, otherwise, generation));
+            let other = decide(&policy(&supposed, generation)?, &supposed);
             let differences = difference::between(&decision, &other);
             Some(Other { supposed, decision: other, differences })
         }

@@ -10,7 +10,7 @@
 //! streams, [`shared`] is what its streams use, and a [`generation`] in it is what decides about the next one.
 //!
 //! Beside the path stand what it is made from ([`config`], [`generation`]), what keeps it alive ([`relay`],
-//! [`service`], [`watch`], [`command`]), and what shows it ([`monitoring`], [`metrics`], [`explain`]).
+//! [`service`], [`watch`], [`command`]), and what shows it ([`monitoring`], [`metrics`], [`standing`], [`explain`]).
 
 pub mod admission;
 pub mod cli;
@@ -39,6 +39,7 @@ pub mod route;
 pub mod service;
 pub mod session;
 pub mod shared;
+pub mod standing;
 pub mod stream;
 pub mod tasks;
 pub mod tls;

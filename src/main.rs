@@ -56,7 +56,7 @@ fn explain(asked: &cli::Explain, environment: &Environment, out: &mut dyn Write)
     // What keeps the registry from being read is told as it happens; the rest of a relay's log is not asked for.
     let _unchanged = Logging::start(&Log { level: "warn".to_owned(), ..Log::default() })?;
     let explanation = runtime(Some(1))?.block_on(Explanation::of(asked.inquiry()?, settings))?;
-    cli::explain::show(&explanation, out)
+    cli::explain::show(asked, &explanation, out)
 }
 
 /// Shows a build's log.

@@ -193,6 +193,17 @@ pub struct Reloads {
     pub reloads: Family<Reload, Counter>,
     /// The number of the generation that serves now.
     pub generation: Gauge,
+    /// 1 while that is the newest one, 0 since a newer one was refused.
+    pub last_successful: Gauge,
+}
+
+impl Reloads {
+    /// Counts a reload that took effect, or was refused.
+    pub fn count(&self, applied: bool) {
+        let result = if applied { "applied" } else { "refused" };
+        self.last_successful.set(applied.into());
+        self.reloads.get_or_create(&Reload { result }).inc();
+    }
 }
 
 /// Certificates in use.
@@ -228,6 +239,8 @@ impl Metrics {
             reloads: Reloads::default(),
             certificates: Certificates::default(),
         };
+        // What is loaded at the start has not failed.
+        metrics.reloads.last_successful.set(1);
         metrics.register_traffic();
         metrics.register_state();
         Arc::new(metrics)
@@ -277,6 +290,8 @@ impl Metrics {
         add(&mut self.encoder, "decisions_lost", lost, &self.decisions.lost);
         add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.reloads);
         add(&mut self.encoder, "generation", "The generation that serves now", &self.reloads.generation);
+        let last = "1 while the last reload took effect, 0 since one was refused; see /health/reload";
+        add(&mut self.encoder, "last_reload_successful", last, &self.reloads.last_successful);
         let first_expiry = "When the first certificate or revocation list expires, in seconds since 1970";
         add(&mut self.encoder, "first_expiry_seconds", first_expiry, &self.certificates.first_expiry);
     }

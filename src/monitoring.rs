@@ -17,6 +17,7 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{debug, debug_span};
 
@@ -24,6 +25,7 @@ use crate::config::settings;
 use crate::listener::{BindError, Config, Incoming, Listeners, Plan};
 use crate::metrics::Metrics;
 use crate::registry::{Freshness, State};
+use crate::standing::Standing;
 use crate::tasks::Tasks;
 
 /// Longest life of a connection: request, answer and all.
@@ -57,15 +59,17 @@ pub struct Monitoring {
 #[derive(Clone)]
 struct Sources {
     health: Probe,
+    standing: watch::Receiver<Standing>,
     metrics: Arc<Metrics>,
     started: Instant,
 }
 
 impl Monitoring {
     /// Closed at first. Connections are served in `tasks`.
-    pub fn new(health: Probe, metrics: Arc<Metrics>, tasks: Tasks) -> Self {
+    pub fn new(health: Probe, standing: watch::Receiver<Standing>, metrics: Arc<Metrics>, tasks: Tasks) -> Self {
         let listeners = Listeners::new(metrics.listeners.clone(), tasks.clone());
-        Self { listeners, router: router(Sources { health, metrics, started: Instant::now() }), tasks }
+        let sources = Sources { health, standing, metrics, started: Instant::now() };
+        Self { listeners, router: router(sources), tasks }
     }
 
     /// Binds the port where `wanted` has it. One that stays where it is goes on untouched, and nothing changes yet.
@@ -123,6 +127,7 @@ fn router(sources: Sources) -> Router {
         .route("/health/live", get(async || "live\n"))
         .route("/health/ready", get(ready))
         .route("/health/status", get(status))
+        .route("/health/reload", get(reload))
         .with_state(sources)
 }
 
@@ -145,7 +150,18 @@ async fn status(Given(sources): Given<Sources>) -> String {
 async fn ready(Given(sources): Given<Sources>) -> (StatusCode, String) {
     let health = (sources.health)();
     let code = if health.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, format!("{}\n", health.in_words(Instant::now())))
+    // The last good generation serves on, so a refused one is no reason to be sent no viewers.
+    let refused =
+        if sources.standing.borrow().refused.is_some() { "; last reload refused, see /health/reload" } else { "" };
+    (code, format!("{}{refused}\n", health.in_words(Instant::now())))
+}
+
+/// Which generation serves, and all that is wrong with the one that should; an error while there is such a one, so that
+/// whoever put a change in place learns of it from the code alone.
+async fn reload(Given(sources): Given<Sources>) -> (StatusCode, String) {
+    let standing = sources.standing.borrow().clone();
+    let code = if standing.refused.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, format!("{standing}\n"))
 }
 
 impl Health {

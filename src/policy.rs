@@ -334,14 +334,15 @@ fn traits(build: Option<&Arc<Build>>) -> (Option<&Zone>, Option<&str>) {
 /// A name that no policy has, which loading and `relay.hand_over` make sure of.
 fn unknown(name: &str, asked: &[&str]) -> Failure {
     let file = asked.last().map_or(name, |last| last).to_owned();
-    Failure { kind: FailureKind::Error, file, line: None, message: format!("there is no policy \"{name}\"") }
+    let message = format!("there is no policy \"{name}\"");
+    Failure { kind: FailureKind::Error, file, line: None, message, excerpt: None }
 }
 
 fn circle(asked: &[&str], next: &str, answer: Answer) -> Failure {
     let way = asked.join(" to ");
     let message =
         format!("the policies handed over from {way} to {next}; a request may see {MAX_ASKED} policies, each once");
-    Failure { kind: FailureKind::BadRoute, file: answer.file, line: answer.line, message }
+    Failure { kind: FailureKind::BadRoute, file: answer.file, line: answer.line, message, excerpt: None }
 }
 
 impl fmt::Debug for Policy {

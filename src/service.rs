@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
@@ -23,12 +23,13 @@ use crate::config::{Loaded, Source};
 use crate::generation::Generation;
 use crate::keyring::Keyring;
 use crate::logging::Logging;
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use crate::monitoring::Monitoring;
 use crate::process::PidFile;
 use crate::registry::State;
 use crate::relay::Relay;
 use crate::shared::Shared;
+use crate::standing::Standing;
 use crate::tasks::Tasks;
 use crate::trial::{Comparison, Trial};
 use crate::watch::{Watched, Watcher};
@@ -54,6 +55,7 @@ pub struct Service {
     monitoring: Monitoring,
     pid_file: Option<PidFile>,
     metrics: Arc<Metrics>,
+    standing: watch::Sender<Standing>,
     logging: Logging,
     watcher: Watcher,
     orders: Option<mpsc::Receiver<Order>>,
@@ -135,22 +137,30 @@ impl Service {
     /// Loads everything again and puts it in force, or leaves everything as it is and says why.
     async fn reload(&mut self, by: &str) -> Result<(), Vec<String>> {
         systemd::reloading();
-        let outcome = self.try_reload().await;
+        let outcome = self.try_reload().await.map_err(|why| format!("{why:#}"));
         systemd::ready();
-        let result = if outcome.is_ok() { "applied" } else { "refused" };
-        self.metrics.reloads.reloads.get_or_create(&metrics::Reload { result }).inc();
+        self.note(by, &outcome);
         match outcome {
             Ok((generation, needs_restart)) if needs_restart.is_empty() => info!(by, generation, "reloaded"),
             Ok((generation, needs_restart)) => {
                 warn!(by, generation, ?needs_restart, "reloaded, but for keys that only a restart can change");
             }
             Err(why) => {
-                let why = format!("{why:#}");
                 error!(by, why, "reload refused; the last good generation goes on");
                 return Err(why.lines().map(str::to_owned).collect());
             }
         }
         Ok(())
+    }
+
+    /// Shows what a reload came to; before it is counted, because who saw the counter move asks for the reason.
+    fn note(&self, by: &str, outcome: &Result<(u64, Vec<&'static str>), String>) {
+        let standing = match outcome {
+            Ok((generation, needs_restart)) => Standing::on(*generation, by, needs_restart.clone()),
+            Err(why) => self.standing.borrow().refusing(by, why),
+        };
+        self.standing.send_replace(standing);
+        self.metrics.reloads.count(outcome.is_ok());
     }
 
     /// The number of the new generation, and the keys that kept their old value.

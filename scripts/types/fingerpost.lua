@@ -172,9 +172,9 @@ function relay.seen(target) end
 ---@return Route
 function relay.direct(worker, options) end
 
----The way through one of these gateways: the first that answers, in this order.
+---The way through one of these gateways: the first that answers. Those that failed lately are tried last, whatever the order.
 ---@param gateways Gateway|Gateway[] a gateway or a list of gateways, such as relay.gateways(zone)
----@param options { connect_timeout: number?, handshake_timeout: number?, tags: table<string, string>? }? a table of options
+---@param options { order: ("given"|"random"|"weighted"|"least_streams"|"round_trip"|"hash")?, weights: number[]?, connect_timeout: number?, handshake_timeout: number?, tags: table<string, string>? }? a table of options
 ---@return Route
 function relay.via(gateways, options) end
 
@@ -194,6 +194,12 @@ function relay.reply(text, options) end
 ---@param options { host: string, port: number, tls: boolean?, server_name: string?, connect_timeout: number?, handshake_timeout: number?, tags: table<string, string>? } a table that says where to, with host and port
 ---@return Route
 function relay.connect(options) end
+
+---The way by any of these routes: the targets of all, each route's together and as they stand in it, and the routes in the order of their first targets that options ask for. Of two values of a tag, that of the route that stands first counts.
+---@param routes Route[] a list of routes to targets, such as relay.connect makes
+---@param options { order: ("given"|"random"|"weighted"|"least_streams"|"round_trip"|"hash")?, weights: number[]?, tags: table<string, string>? }? a table of options
+---@return Route
+function relay.any(routes, options) end
 
 ---Lets another policy of the folder decide this request, as if it had been asked first.
 ---@param policy string the name of a policy

@@ -28,7 +28,8 @@ Examples:
   fingerpost explain --zuul-conf /etc/zuul/zuul.conf 4a1c9be27f0e4c06b9d2c8f3a1e5d700
   fingerpost explain $UUID --policy new.lua --zone east
   fingerpost explain $UUID --viewer 192.0.2.7 --listener tls --certificate viewer.pem
-  fingerpost explain --query zones@ --at 2030-12-31T23:00:00Z")]
+  fingerpost explain --query zones@ --at 2030-12-31T23:00:00Z
+  fingerpost explain --json $UUID | jq '.decision.targets[].host'")]
 pub struct Explain {
     /// The build's uuid, as Zuul's status page shows it.
     #[arg(value_parser = build, required_unless_present = "query", conflicts_with = "query")]
@@ -37,6 +38,13 @@ pub struct Explain {
     /// Instead of a uuid: any line that a viewer may send, for policies that answer such themselves.
     #[arg(long, value_name = "LINE", value_parser = line)]
     pub query: Option<Query>,
+
+    /// Say it as one JSON object, on one line.
+    ///
+    /// It has the keys registry, query, build, gateways, zone and decision; with options of the section Suppose also
+    /// supposed, other and differences.
+    #[arg(long)]
+    pub json: bool,
 
     /// Where the configuration is.
     #[command(flatten)]
@@ -126,12 +134,13 @@ impl Suppose {
     }
 }
 
-/// Shows `explanation` on `out`.
+/// Shows `explanation` on `out`, as it was `asked` for.
 ///
 /// # Errors
 /// If it takes no more.
-pub fn show(explanation: &Explanation, out: &mut dyn Write) -> Result<Exit> {
-    write!(out, "{explanation}").context("cannot write the explanation")?;
+pub fn show(asked: &Explain, explanation: &Explanation, out: &mut dyn Write) -> Result<Exit> {
+    let text = if asked.json { serde_json::to_string(explanation)? + "\n" } else { explanation.to_string() };
+    write!(out, "{text}").context("cannot write the explanation")?;
     Ok(if explanation.is_good() { Exit::Done } else { Exit::Failed })
 }
 

@@ -318,8 +318,8 @@ fn a_log_that_is_not_there_is_named() {
 
 #[test]
 fn an_outcome_says_what_kind_of_failure_it_was() {
-    let failure =
-        Failure { kind: FailureKind::BadRoute, file: "p.lua".to_owned(), line: None, message: "m".to_owned() };
+    let message = "m".to_owned();
+    let failure = Failure { kind: FailureKind::BadRoute, file: "p.lua".to_owned(), line: None, message, excerpt: None };
     let text = serde_json::to_string(&Outcome::Failed(failure.clone())).unwrap();
     assert_eq!(text, r#"{"failed":{"kind":"bad_route","file":"p.lua","line":null,"message":"m"}}"#);
     assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), Outcome::Failed(failure));

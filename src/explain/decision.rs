@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::shown::{Shown, ShownTags};
 use crate::admission::{Admission, Connection};
+use crate::config::settings::{ClientCertificates, Listener};
 use crate::policy::{Explained, Failure, Policy, Request};
 use crate::route::{Route, Tags, Way};
 
@@ -12,12 +13,14 @@ use crate::route::{Route, Tags, Way};
 #[derive(Debug)]
 pub(super) struct Decision {
     /// The script that is asked first.
-    file: String,
+    pub(super) file: String,
     /// The rule that says so, if one does.
-    rule: Option<String>,
+    pub(super) rule: Option<String>,
     pub(super) answer: Answer,
     /// Of a running build's route, if the policy has one.
     pub(super) invariant: Option<Invariant>,
+    /// The listener that would not have let the viewer come so far.
+    closed: Option<String>,
 }
 
 /// What became of the request.
@@ -43,8 +46,12 @@ pub(super) enum Invariant {
 }
 
 impl Decision {
-    /// Asks `policy`.
-    pub(super) fn of(policy: &Policy, request: &Request<'_>) -> Self {
+    /// Asks `policy` about a request to one of `listeners`.
+    pub(super) fn of(policy: &Policy, request: &Request<'_>, listeners: &[Listener]) -> Self {
+        let closed = listeners.iter().find(|listener| listener.name == request.listener).filter(|listener| {
+            let demanded = listener.tls.as_ref().map(|tls| &tls.client_certificates);
+            request.identity.is_none() && matches!(demanded, Some(ClientCertificates::Required(_)))
+        });
         let connection = Connection {
             listener: request.listener,
             peer: request.peer,
@@ -60,7 +67,13 @@ impl Decision {
             Answer::Routed(explained) => held(policy, request, &explained.route),
             Answer::TurnedAway(..) | Answer::Failed(_) => None,
         };
-        Self { file: choice.file.to_owned(), rule: choice.rule.map(ToString::to_string), answer, invariant }
+        Self {
+            file: choice.file.to_owned(),
+            rule: choice.rule.map(ToString::to_string),
+            answer,
+            invariant,
+            closed: closed.map(|listener| listener.name.clone()),
+        }
     }
 
     /// Whether the viewer gets a log, or what the policy has for it instead, and that is as the policy itself wants it.
@@ -71,13 +84,12 @@ impl Decision {
     }
 
     /// File and line that decided.
-    pub(super) fn spot(&self) -> String {
-        let (file, line) = match &self.answer {
+    pub(super) fn spot(&self) -> (&str, Option<usize>) {
+        match &self.answer {
             Answer::TurnedAway(..) => (&self.file, None),
             Answer::Routed(explained) => (&explained.file, explained.line),
             Answer::Failed(failure) => (&failure.file, failure.line),
-        };
-        line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"))
+        }
     }
 
     /// A line of the script that was asked first is told by its number alone.
@@ -115,6 +127,9 @@ fn held(policy: &Policy, request: &Request<'_>, route: &Route) -> Option<Invaria
 
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(listener) = &self.closed {
+            writeln!(f, "note     listener {listener} lets nobody in without a client certificate; see --certificate")?;
+        }
         let by = self.rule.as_ref().map(|rule| format!(", by {rule}")).unwrap_or_default();
         writeln!(f, "policy   {}{by}", self.file)?;
         let explained = match &self.answer {

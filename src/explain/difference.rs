@@ -14,9 +14,14 @@ pub(super) fn between(now: &Decision, then: &Decision) -> Vec<String> {
     let mut differences = of_answers(&now.answer, &then.answer);
     differences.extend(of_invariants(now.invariant.as_ref(), then.invariant.as_ref()));
     if !differences.is_empty() && now.spot() != then.spot() {
-        differences.push(format!("decided by {} instead of {}", then.spot(), now.spot()));
+        differences.push(format!("decided by {} instead of {}", spot(then), spot(now)));
     }
     differences
+}
+
+fn spot(decision: &Decision) -> String {
+    let (file, line) = decision.spot();
+    line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"))
 }
 
 fn of_answers(now: &Answer, then: &Answer) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::names::Zone;
-use crate::registry::{Build, Snapshot};
+use crate::registry::{Build, Gateway, Snapshot};
 use crate::request::Query;
 
 /// What was asked, and what is known of it.
@@ -54,11 +54,20 @@ impl Findings {
         }
     }
 
+    /// The zone that the build runs in.
+    fn worker_zone(&self) -> Option<&Zone> {
+        self.build.as_ref()?.worker.as_ref()?.zone.as_ref()
+    }
+
+    /// Those of the zone that the build runs in, best state first.
+    pub(super) fn gateways(&self) -> impl Iterator<Item = &Arc<Gateway>> {
+        self.worker_zone().into_iter().flat_map(|zone| self.snapshot.components.gateways_of(zone))
+    }
+
     fn write_gateways(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let worker = self.build.as_ref().and_then(|build| build.worker.as_ref());
-        let Some(zone) = worker.and_then(|worker| worker.zone.as_ref()) else { return Ok(()) };
+        let Some(zone) = self.worker_zone() else { return Ok(()) };
         let mut label = "gateways";
-        for gateway in self.snapshot.components.gateways_of(zone) {
+        for gateway in self.gateways() {
             let port = gateway.public_port.map_or_else(|| "no port".to_owned(), |port| port.to_string());
             let tls = if gateway.use_ssl { ", TLS" } else { "" };
             writeln!(f, "{label:8} {}:{port}{tls}, {} ({})", gateway.hostname, gateway.state.as_str(), gateway.id)?;

@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::metrics::Turned;
+use crate::standing::Refused;
 
 const SOON: Duration = Duration::from_secs(20);
 const RUNNING: Health = Health { state: State::Running, freshness: Freshness::Live };
@@ -14,6 +15,7 @@ const RUNNING: Health = Health { state: State::Running, freshness: Freshness::Li
 struct Relay {
     monitoring: Monitoring,
     health: Arc<Mutex<Health>>,
+    standing: watch::Sender<Standing>,
     metrics: Arc<Metrics>,
 }
 
@@ -23,9 +25,10 @@ impl Relay {
         let metrics = Metrics::new();
         let shown = Arc::clone(&health);
         let probe: Probe = Arc::new(move || *shown.lock().unwrap());
-        let mut monitoring = Monitoring::new(probe, Arc::clone(&metrics), Tasks::new());
+        let standing = watch::Sender::new(Standing::on(1, "the start", Vec::new()));
+        let mut monitoring = Monitoring::new(probe, standing.subscribe(), Arc::clone(&metrics), Tasks::new());
         monitoring.move_to(Some(&on("127.0.0.1:0"))).unwrap();
-        Self { monitoring, health, metrics }
+        Self { monitoring, health, standing, metrics }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -107,6 +110,37 @@ async fn the_status_is_zuuls_word_in_upper_case() {
         *relay.health.lock().unwrap() = Health { state, ..RUNNING };
         assert_eq!(body(&relay.get("/health/status").await), word);
     }
+}
+
+#[tokio::test]
+async fn a_refused_reload_is_told_until_a_good_one_and_leaves_the_relay_ready() {
+    let relay = Relay::start();
+    let at = |seconds| std::time::UNIX_EPOCH + Duration::from_secs(seconds);
+    let good = Standing { since: at(0), ..Standing::on(7, "SIGHUP", vec!["zone", "process"]) };
+    let refused = Refused {
+        at: at(60),
+        by: "/etc/a.lua, /etc/b.lua".to_owned(),
+        why: "/etc/a.lua:3: unknown field \"prot\"; did you mean \"port\"?\n    return gateway.prot".to_owned(),
+    };
+    relay.standing.send_replace(Standing { refused: Some(refused), ..good.clone() });
+    let response = relay.get("/health/reload").await;
+    assert!(response.starts_with("HTTP/1.1 503 ") && response.contains("content-type: text/plain"), "{response}");
+    assert_eq!(
+        body(&response),
+        "generation 7 serves since 1970-01-01T00:00:00Z, by SIGHUP\nwaiting for a restart: zone, process\n\
+         refused at 1970-01-01T00:01:00Z, by /etc/a.lua, /etc/b.lua:\n\
+         /etc/a.lua:3: unknown field \"prot\"; did you mean \"port\"?\n    return gateway.prot\n"
+    );
+    let ready = relay.get("/health/ready").await;
+    assert!(ready.starts_with("HTTP/1.1 200 "), "{ready}");
+    assert_eq!(body(&ready), "running; registry live; last reload refused, see /health/reload\n");
+    assert_eq!(body(&relay.get("/health/status").await), "RUNNING");
+
+    relay.standing.send_replace(Standing { needs_restart: Vec::new(), ..good });
+    let response = relay.get("/health/reload").await;
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    assert_eq!(body(&response), "generation 7 serves since 1970-01-01T00:00:00Z, by SIGHUP\n");
+    assert_eq!(body(&relay.get("/health/ready").await), "running; registry live\n");
 }
 
 #[tokio::test(start_paused = true)]

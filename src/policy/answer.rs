@@ -39,6 +39,16 @@ pub(super) fn targets(mut targets: Vec<Target>) -> Route {
     Way::Targets(targets).into()
 }
 
+/// What routes with these tags are called when they become one, the first to be tried first: its words for the stream
+/// are the likeliest to be true.
+pub(super) fn named(tags: impl IntoIterator<Item = Tags>) -> Result<Tags, String> {
+    let all = tags.into_iter().fold(Tags::default(), |first, later| later.joined(first));
+    match all.iter().count() {
+        count if count > Tags::MAX => Err(format!("together they have {count} tags, and may have {}", Tags::MAX)),
+        _ => Ok(all),
+    }
+}
+
 /// The route that says `text`; or what is wrong with the text.
 pub(super) fn refusal(text: &[u8]) -> Result<Route, String> {
     if text.len() > MAX_REFUSAL {
@@ -102,7 +112,7 @@ fn read_list(list: &Table) -> Result<Made, Complaint> {
         return Err(bad(&format!("route returned a table that is no list of routes; {MAKERS}")));
     }
     let mut all = Vec::new();
-    let (mut spot, mut tags) = (None, Tags::default());
+    let (mut spot, mut tags) = (None, Vec::new());
     for position in 1..=length.min(MAX_TARGETS) {
         let value: Value = list.raw_get(position).map_err(|error| bad(&error.to_string()))?;
         let Some(made) = read_one(&value) else {
@@ -112,7 +122,7 @@ fn read_list(list: &Table) -> Result<Made, Complaint> {
         let way = match made.decision {
             _ if length == 1 => return Ok(made),
             Decision::Route(route) => {
-                tags = tags.joined(route.tags);
+                tags.push(route.tags);
                 route.way
             }
             Decision::HandOver(_) => {
@@ -125,6 +135,7 @@ fn read_list(list: &Table) -> Result<Made, Complaint> {
             Way::Reply(_) => return Err(bad("route returned a list with a reply in it; a reply stands alone")),
         }
     }
+    let tags = named(tags).map_err(|problem| bad(&format!("route returned a list of routes: {problem}")))?;
     Ok(Made { decision: Decision::Route(Route { tags, ..targets(all) }), spot })
 }
 

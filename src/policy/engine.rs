@@ -13,7 +13,7 @@ use super::call::Call;
 use super::depth::Depth;
 use super::description::Phase;
 use super::facts::{ConnectionFacts, EndedFacts, Fact, RequestFacts};
-use super::failure::{Chunks, Complaint, Spot};
+use super::failure::{Chunks, Complaint};
 use super::hooks::{Has, Hooks};
 use super::journal::Manner;
 use super::kept::Kept;
@@ -56,7 +56,7 @@ impl Engine {
         }
         let outcome = program.chunk(&lua).into_function().and_then(|chunk| chunk.call::<Value>(()));
         let outcome = outcome.map_err(|error| judge(&error, &program.chunks, program.memory_limit));
-        let hooks = Hooks::of(&watch.stop(depth.stop(outcome))?)?;
+        let hooks = Hooks::of(&watch.stop(depth.stop(outcome))?, &program.chunks)?;
         let thread = Cell::new(thread::current().id());
         Ok(Self {
             hooks,
@@ -116,15 +116,16 @@ impl Engine {
         let outcome = hook.call::<Value>(arguments);
         self.set_call(Call::default());
         let outcome = outcome.map_err(|error| judge(&error, &self.chunks, self.memory_limit));
-        self.watch.stop(self.depth.stop(outcome))
+        // At which line memory ran out, Luau does not say.
+        self.watch.stop(self.depth.stop(outcome)).map_err(|complaint| match complaint.spot {
+            Some(_) => complaint,
+            None => self.at_beginning(hook, complaint),
+        })
     }
 
-    /// What `hook` returned is wrong, wherever in it that was made: its beginning is as good a place as any.
+    /// Places in `hook` what may have gone wrong anywhere in it: its beginning is as good a line as any.
     fn at_beginning(&self, hook: &Function, complaint: Complaint) -> Complaint {
-        let info = hook.info();
-        let chunk = info.short_src.and_then(|name| self.chunks.position(&name));
-        let spot = chunk.zip(info.line_defined).map(|(chunk, line)| Spot { chunk, line });
-        Complaint { spot, ..complaint }
+        Complaint { spot: self.chunks.beginning(hook), ..complaint }
     }
 
     fn start_watch(&self) {

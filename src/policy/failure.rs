@@ -5,8 +5,8 @@ use std::fmt;
 use std::iter;
 use std::sync::Arc;
 
-use mlua::Lua;
 use mlua::debug::Debug;
+use mlua::{Function, Lua};
 use serde::{Deserialize, Serialize};
 
 use super::depth;
@@ -14,13 +14,16 @@ use super::depth;
 /// Longest message, in characters: a script chooses its own words.
 const MAX_TEXT: usize = 500;
 
+/// Longest line of a script that is shown with an error, in characters.
+const MAX_EXCERPT: usize = 160;
+
 /// Deepest frame that is searched for the script's line.
 const MAX_FRAMES: usize = 10;
 
 /// Why a decision came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[error("{}: {message}", Location(file, *line))]
+#[error("{}: {message}{}", Location(file, *line), Beside(excerpt.as_deref()))]
 pub struct Failure {
     /// What kind of failure, for metrics.
     pub kind: FailureKind,
@@ -30,11 +33,14 @@ pub struct Failure {
     pub line: Option<usize>,
     /// What happened, and what to do.
     pub message: String,
+    /// The text of that line, if there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
 }
 
 /// Why a script is no policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {message}{}", Location(file, *line), Excerpt(excerpt.as_deref()))]
+#[error("{}: {message}{}", Location(file, *line), Below(excerpt.as_deref()))]
 pub struct LoadError {
     /// The policy's name.
     pub file: String,
@@ -42,15 +48,22 @@ pub struct LoadError {
     pub line: Option<usize>,
     /// What is wrong, and what to do.
     pub message: String,
-    /// The text of that line.
+    /// The text of that line, if there is any.
     pub excerpt: Option<String>,
+}
+
+impl Failure {
+    /// What went wrong at line `line` of `text`, which is the file called `file`.
+    pub(super) fn at(file: &str, line: Option<usize>, complaint: Complaint, text: &str) -> Self {
+        let Complaint { kind, text: message, .. } = complaint;
+        Self { kind, file: file.to_owned(), line, message, excerpt: excerpt(text, line) }
+    }
 }
 
 impl LoadError {
     /// The error of line `line` in `text`, which is the file called `file`.
     pub(super) fn at(file: &str, line: Option<usize>, message: String, text: &str) -> Self {
-        let excerpt = line.and_then(|line| text.lines().nth(line.checked_sub(1)?));
-        Self { file: file.to_owned(), line, message, excerpt: excerpt.map(|line| line.trim().to_owned()) }
+        Self { file: file.to_owned(), line, message, excerpt: excerpt(text, line) }
     }
 }
 
@@ -176,6 +189,12 @@ pub(super) fn spot_now(lua: &Lua) -> Option<Spot> {
     })
 }
 
+/// The line `line` of `text`, as far as it can be shown.
+fn excerpt(text: &str, line: Option<usize>) -> Option<String> {
+    let line = text.lines().nth(line?.checked_sub(1)?)?.trim();
+    (!line.is_empty()).then(|| printable(line, MAX_EXCERPT))
+}
+
 /// `text` without control characters, cut after `max` characters.
 pub(super) fn printable(text: &str, max: usize) -> String {
     let mut out = String::new();
@@ -199,6 +218,12 @@ impl Chunks {
     /// Which of these is called `name`.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|own| own == name)
+    }
+
+    /// Where `function` begins.
+    pub(super) fn beginning(&self, function: &Function) -> Option<Spot> {
+        let info = function.info();
+        Some(Spot { chunk: self.position(info.short_src.as_deref()?)?, line: info.line_defined? })
     }
 
     /// Where an error comes from, and its text. Every coroutine and every `error` that an error's text came through has
@@ -242,10 +267,20 @@ impl fmt::Display for Location<'_> {
     }
 }
 
-struct Excerpt<'a>(Option<&'a str>);
+/// The line of a script, for errors that people read by themselves.
+struct Below<'a>(Option<&'a str>);
 
-impl fmt::Display for Excerpt<'_> {
+impl fmt::Display for Below<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |line| write!(f, "\n    {line}"))
+    }
+}
+
+/// The same for those that end in records, tables and log lines, of which each is one line.
+struct Beside<'a>(Option<&'a str>);
+
+impl fmt::Display for Beside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |line| write!(f, " | {line}"))
     }
 }

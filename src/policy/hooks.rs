@@ -8,7 +8,7 @@ use mlua::{Function, Table, Value};
 use super::answer::Made;
 use super::description::{Hook, Type, parameter};
 use super::facts::{Allowed, ConnectionFacts, Described as _, EndedFacts, RequestFacts, quote};
-use super::failure::Complaint;
+use super::failure::{Chunks, Complaint};
 use super::{FailureKind, spelling};
 use crate::registry::Build;
 
@@ -65,12 +65,15 @@ pub(super) struct Has {
 }
 
 impl Hooks {
-    /// Takes the hooks out of what a script returned, if that is a policy's table and nothing but.
-    pub(super) fn of(value: &Value) -> Result<Self, Complaint> {
+    /// Takes the hooks out of what the script of `chunks` returned, if that is a policy's table and nothing but.
+    pub(super) fn of(value: &Value, chunks: &Chunks) -> Result<Self, Complaint> {
         let Value::Table(table) = value else {
             return Err(wrong(&format!("the script returned {}; end it with: return policy", quote(value))));
         };
-        table.pairs::<Value, Value>().flatten().try_for_each(|(key, _)| known_key(&key))?;
+        table.pairs::<Value, Value>().flatten().try_for_each(|(key, value)| {
+            let spot = value.as_function().and_then(|function| chunks.beginning(function));
+            known_key(&key).map_err(|complaint| Complaint { spot, ..complaint })
+        })?;
         check_version(table)?;
         Ok(Self {
             route: hook(table, "route")?.ok_or_else(|| no_function("route", &Value::Nil))?,

@@ -59,7 +59,15 @@ pub(super) fn read<T>(lua: &Lua, question: impl FnOnce() -> String, look: impl F
 where
     T: Serialize + DeserializeOwned + Default,
 {
-    match call::journal(lua) {
+    answered(call::journal(lua).as_ref(), question, look)
+}
+
+/// The same, where the journal of the call is at hand.
+pub(super) fn answered<T>(journal: Option<&Journal>, question: impl FnOnce() -> String, look: impl FnOnce() -> T) -> T
+where
+    T: Serialize + DeserializeOwned + Default,
+{
+    match journal {
         None => look(),
         Some(journal) => journal.read(question(), look),
     }

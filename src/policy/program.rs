@@ -87,8 +87,9 @@ impl Program {
     }
 
     pub(super) fn failure(&self, complaint: Complaint) -> Failure {
-        let (file, line) = self.locate(complaint.spot);
-        Failure { kind: complaint.kind, file, line, message: complaint.text }
+        let (file, text) = self.file_of(complaint.spot);
+        let line = complaint.spot.map(|spot| spot.line);
+        Failure::at(file, line, complaint, text)
     }
 
     /// The title and text of what `spot` lies in.

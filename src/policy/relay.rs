@@ -1,8 +1,10 @@
 //! The global `relay`: what this relay knows, and the makers of routes. What each name does stands in the room below.
 
 mod admission;
+mod any;
 mod clock;
 mod options;
+mod order;
 mod params;
 mod registry;
 mod routes;
@@ -63,6 +65,7 @@ pub(super) const RELAY: Namespace = Namespace {
         routes::REFUSE,
         routes::REPLY,
         routes::CONNECT,
+        any::ANY,
         routes::HAND_OVER,
         admission::ALLOW,
         clock::NOW,

@@ -6,6 +6,7 @@ mod isolation;
 mod journal;
 mod loading;
 mod mistakes;
+mod order;
 mod registry;
 mod routes;
 mod runaways;

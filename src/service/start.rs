@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use super::{Service, Signals, all, load, systemd, watched};
@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::monitoring::Monitoring;
 use crate::process::{self, PidFile};
 use crate::relay::Relay;
+use crate::standing::Standing;
 use crate::tasks::Tasks;
 use crate::watch::Watcher;
 
@@ -36,7 +37,8 @@ impl Service {
         let signals = Signals::new().context("cannot listen for signals")?;
         let generation = load(1, settings.clone(), &keyring, &metrics).await?;
         let relay = Relay::bind(generation, passed, Arc::clone(&metrics)).map_err(all)?;
-        let monitoring = Monitoring::new(relay.health(), Arc::clone(&metrics), tasks.clone());
+        let standing = watch::Sender::new(Standing::on(1, "the start", Vec::new()));
+        let monitoring = Monitoring::new(relay.health(), standing.subscribe(), Arc::clone(&metrics), tasks.clone());
         let port = monitoring.plan(settings.monitoring.as_ref()).map_err(all)?;
         let (pid_file, orders) = settle(&settings.process, &tasks).await?;
         keyring.warn_of_unreadable();
@@ -50,6 +52,7 @@ impl Service {
             monitoring,
             pid_file,
             metrics,
+            standing,
             logging,
             watcher,
             orders,

@@ -45,3 +45,34 @@ impl Identity {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_supposed_is_read_as_whoever_proved_it() {
+        let mut params = rcgen::CertificateParams::new(["alice.example".to_owned()]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "alice");
+        let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("alice.pem");
+        std::fs::write(&file, certificate.pem()).unwrap();
+        assert_eq!(Identity::supposed(&file).ok(), Identity::of(certificate.der()));
+        assert_eq!(Identity::supposed(&file).unwrap().names, ["alice.example"]);
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_said_with_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("alice.pem");
+        let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for (text, words) in
+            [("", "holds no certificate in PEM"), (no_certificate, "its first certificate cannot be parsed")]
+        {
+            std::fs::write(&file, text).unwrap();
+            let [error] = Identity::supposed(&file).unwrap_err().try_into().unwrap();
+            assert!(error.file == file && error.reason.starts_with(words), "{error}");
+        }
+    }
+}

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use serde_json::{Value, json};
+
 use crate::site::{BUILD, Site, output};
 use crate::support::authority::Authority;
 
@@ -227,6 +229,73 @@ async fn an_invariant_is_held_against_the_route() {
         out.contains("\nbroken   the invariant: no direct\n\ndiffers  the invariant is broken: no direct\n"),
         "{out}"
     );
+}
+
+#[tokio::test]
+async fn a_listener_that_would_keep_the_viewer_out_is_named() {
+    let mut site = site("");
+    let authority = Authority::new();
+    let (own, viewer) = (authority.issue("relay"), authority.issue("alice"));
+    let (ca, cert, key) = (authority.ca(), own.cert.display(), own.key.display());
+    site.listeners += &format!(
+        "  - name: tls\n    address: \"{}:7980\"\n    tls: {{certificates: [{{cert: {cert}, key: {key}}}], client_certificates: required, client_ca: {}}}\n",
+        site.ip,
+        ca.display()
+    );
+    let note = "note     listener tls lets nobody in without a client certificate; see --certificate\npolicy";
+    let (code, out, err) = explain_with(&site, &[&BUILD, &"--listener", &"tls"]).await;
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(out.matches(note).count(), 1, "{out}");
+    let asker: [&dyn AsRef<Path>; 5] = [&BUILD, &"--listener", &"tls", &"--certificate", &viewer.cert];
+    let (_, out, _) = explain_with(&site, &asker).await;
+    assert!(!out.contains("note "), "{out}");
+}
+
+#[tokio::test]
+async fn everything_is_told_to_programs_too() {
+    let site = site("policy: {folder: policies, default: zuul, rules: [{tenant: acme, policy: first}]}\n");
+    std::fs::create_dir(site.path("policies")).expect("a folder");
+    site.write("policies/first.lua", &policy("return relay.hand_over('zuul')"));
+    let body = "return relay.connect{host = 'edge.example', port = 443, tls = true, connect_timeout = 2, tags = {to = 'edge'}}";
+    let hook = "end function policy.invariant(build, route) return 'no edge'";
+    site.write("new.lua", &policy(&format!("{body} {hook}")));
+    let new = site.path("new.lua").display().to_string();
+    let (code, out, err) = explain_with(&site, &[&BUILD, &"--json", &"--policy", &new, &"--no-zone"]).await;
+    assert_eq!((code, err.as_str()), (1, ""));
+    assert_eq!(out.lines().count(), 1);
+    let said: Value = serde_json::from_str(&out).expect("JSON");
+    let first = site.path("policies/first.lua").display().to_string();
+    assert_eq!(said["registry"], json!({"builds": 3, "gateways": 2, "age_seconds": 0.0}));
+    assert_eq!((&said["query"], &said["build"]["uuid"], &said["zone"]), (&json!(BUILD), &json!(BUILD), &Value::Null));
+    assert_eq!(said["gateways"][0]["hostname"], json!("first.example"));
+    let plain = json!({"server_name": null, "connect_timeout": null, "handshake_timeout": null});
+    let target = |more: Value| {
+        let fields = [&plain, &more].map(|part| part.as_object().expect("an object").clone());
+        Value::Object(fields.into_iter().flatten().collect())
+    };
+    let gateways = [
+        target(json!({"kind": "gateway", "host": "first.example", "port": 7979, "tls": true})),
+        target(json!({"kind": "gateway", "host": "second.example", "port": 79, "tls": false})),
+    ];
+    assert_eq!(
+        said["decision"],
+        json!({"policy": first, "rule": "the rule for tenant acme", "file": "built-in default", "line": 22,
+               "handed_over": [{"file": first, "line": 2, "to": "zuul"}], "outcome": "targets", "targets": gateways,
+               "text": null, "failure": null, "tags": {}, "invariant": null})
+    );
+    let edge = json!({"kind": "connect", "host": "edge.example", "port": 443, "tls": true, "connect_timeout": 2.0});
+    assert_eq!(said["supposed"], json!({"policy": new, "zone": null}));
+    assert_eq!(
+        said["other"],
+        json!({"policy": new, "rule": null, "file": new, "line": 2, "handed_over": [], "outcome": "targets",
+               "targets": [target(edge)], "text": null, "failure": null, "tags": {"to": "edge"},
+               "invariant": {"broken": "no edge"}})
+    );
+    assert_eq!(said["differences"][2], "with connect edge.example:443 over TLS as 1.");
+    let (code, out, _) = explain_with(&site, &[&"ffff", &"--json"]).await;
+    let said: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, &said["decision"]["outcome"], &said["build"]), (1, &json!("refuse"), &Value::Null));
+    assert_eq!((&said["decision"]["text"], said.get("other")), (&json!("Build not found"), None));
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ mod explain;
 mod hooks;
 mod logging;
 mod metrics;
+mod mistakes;
 mod records;
 mod reload;
 mod root;

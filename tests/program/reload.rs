@@ -2,13 +2,8 @@
 
 use std::fs;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
-use tokio::time::timeout;
-
 use crate::site::{BUILD, Site};
 use crate::support::executor::Executor;
-use crate::support::viewer::PATIENCE;
 
 #[tokio::test]
 async fn what_needs_a_restart_is_named_and_the_rest_applies() {
@@ -86,7 +81,7 @@ async fn a_thousand_reloads_of_a_policy_leave_memory_flat_and_streams_alone() {
     let mut early = 0;
     for round in 0..1000 {
         site.write("mine.lua", &format!("{policy}-- {round}\n"));
-        assert_eq!(command(&site, "reload").await, "ok\n");
+        assert_eq!(site.tell("reload").await, "ok\n");
         if round == 99 {
             early = relay.resident();
         }
@@ -110,7 +105,7 @@ async fn a_policy_that_would_leave_a_running_build_without_a_way_does_not_take_o
     let relay = site.start().await;
     let harm = "return { api = 1, route = function(request)\nreturn relay.refuse(\"closed\") end }\n";
     site.write("mine.lua", harm);
-    let answer = command(&site, "reload").await;
+    let answer = site.tell("reload").await;
     assert!(answer.contains("the new policy was tried on 1 running builds for "), "{answer}");
     assert!(answer.contains("unroutable") && answer.contains(BUILD), "{answer}");
     assert!(answer.contains("now   direct\n") && answer.contains("then  refused \"closed\"\n"), "{answer}");
@@ -129,15 +124,7 @@ async fn a_policy_that_breaks_its_own_invariant_does_not_take_over() {
     let relay = site.start().await;
     let invariant = "function policy.invariant(build, route) return 'nobody dials ' .. route.targets[1].kind end";
     site.write("mine.lua", &policy.replace("return policy", &format!("{invariant}\nreturn policy")));
-    let answer = command(&site, "reload").await;
+    let answer = site.tell("reload").await;
     assert!(answer.contains("broken") && answer.contains("against the invariant: nobody dials direct"), "{answer}");
     assert_eq!(relay.metric("fingerpost_generation").await, 1);
-}
-
-async fn command(site: &Site, line: &str) -> String {
-    let mut socket = UnixStream::connect(site.path("command")).await.expect("connected");
-    socket.write_all(format!("{line}\n").as_bytes()).await.expect("sent");
-    let mut answer = String::new();
-    timeout(PATIENCE, socket.read_to_string(&mut answer)).await.expect("an answer in time").expect("an answer");
-    answer
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::process::{Child, Command};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -132,6 +132,15 @@ impl Site {
         let relay = self.spawn(&mut self.command());
         relay.until_ready().await;
         relay
+    }
+
+    /// Has the relay obey a command, by the socket that its configuration calls `command`; returns the answer.
+    pub(crate) async fn tell(&self, command: &str) -> String {
+        let mut socket = UnixStream::connect(self.path("command")).await.expect("connected");
+        socket.write_all(format!("{command}\n").as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        timeout(PATIENCE, socket.read_to_string(&mut answer)).await.expect("an answer in time").expect("an answer");
+        answer
     }
 
     /// Has the log of its build carried, from first to last byte.

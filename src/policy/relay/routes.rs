@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mlua::{Lua, Table, UserDataRef, Value};
 
 use super::options::{SECONDS, TAGS, limit, tags};
+use super::order::{Choice, ORDER, Order, WEIGHTS};
 use crate::names::Hostname;
 use crate::policy::answer::{Decision, Made, refusal, targets};
 use crate::policy::description::{Arguments, Function, Name, Parameter, Phases, Type, name, parameter};
@@ -14,13 +15,13 @@ use crate::policy::failure::{self, Complaint};
 use crate::policy::program::Surroundings;
 use crate::policy::{FailureKind, call, spelling};
 use crate::registry::{Gateway, Worker};
-use crate::route::{Reply, Route, Target, Way};
+use crate::route::{Reply, Route, Tags, Target, Way};
 
 /// Gateways of one list that are looked at: reading them all cannot be interrupted.
 const MAX_LISTED: usize = 1024;
 
 const GATEWAY: Type = Type::Fact(<Arc<Gateway>>::KIND);
-const ROUTE: Type = Type::Fact(Made::KIND);
+pub(super) const ROUTE: Type = Type::Fact(Made::KIND);
 const CONNECT_TIMEOUT: Name = name(
     "connect_timeout",
     SECONDS,
@@ -71,14 +72,19 @@ pub(super) const DIRECT: Function = Function {
 
 pub(super) const VIA: Function = Function {
     name: "via",
-    about: "The way through one of these gateways: the first that answers, in this order.",
+    about: "The way through one of these gateways: the first that answers. Those that failed lately are tried last, \
+            whatever the order.",
     parameters: &[
         parameter(
             "gateways",
             Type::Either(&[GATEWAY, Type::List(&GATEWAY)]),
             "a gateway or a list of gateways, such as relay.gateways(zone)",
         ),
-        ROUTE_OPTIONS,
+        parameter(
+            "options",
+            Type::Optional(&Type::Options(&[ORDER, WEIGHTS, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, TAGS])),
+            "a table of options",
+        ),
     ],
     returns: ROUTE,
     phases: Phases::ALWAYS,
@@ -142,16 +148,31 @@ fn direct(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
 }
 
 fn via(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
-    let gateways = gateway_list(arguments.at(0));
-    let dialable: Vec<Target> = gateways.iter().filter_map(|gateway| Target::gateway(gateway)).collect();
-    match gateways.first() {
-        _ if !dialable.is_empty() => routed(lua, "relay.via", targets(dialable), arguments.at(1)),
-        None => Err(bad(lua, "relay.via: the list of gateways is empty")),
-        Some(first) => {
-            let first = &first.hostname;
-            Err(bad(lua, &format!("relay.via: no gateway of the list registered a public_port, {first} for one")))
-        }
+    match dialable(lua, &gateway_list(arguments.at(0)), arguments.at(1)) {
+        Ok(dialable) => routed(lua, "relay.via", targets(dialable), arguments.at(1)),
+        Err(problem) => Err(bad(lua, &format!("relay.via: {problem}"))),
     }
+}
+
+/// Those of `gateways` that can be dialled, in the order that `options` ask for. Never empty.
+fn dialable(lua: &Lua, gateways: &[Arc<Gateway>], options: &Value) -> Result<Vec<Target>, String> {
+    let first = gateways.first().ok_or("the list of gateways is empty")?;
+    let targets: Vec<Target> = match Order::read(options, "gateways", gateways.len())? {
+        Order::Given => gateways.iter().filter_map(|gateway| Target::gateway(gateway)).collect(),
+        order => {
+            let choices = order.arrange(lua, gateways.iter().map(|gateway| choice(gateway)).collect())?;
+            choices.into_iter().flat_map(|choice| choice.targets).collect()
+        }
+    };
+    match targets.is_empty() {
+        true => Err(format!("no gateway of the list registered a public_port, {} for one", first.hostname)),
+        false => Ok(targets),
+    }
+}
+
+fn choice(gateway: &Gateway) -> Choice {
+    let targets = Target::gateway(gateway).into_iter().collect();
+    Choice { state: gateway.state, targets, tags: Tags::default() }
 }
 
 /// One gateway, or a list of gateways. Metatables are not asked: a list is what it holds.
@@ -244,12 +265,12 @@ fn hand_over(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
     Err(bad(lua, &format!("relay.hand_over: there is no policy {}{hint}", quote(arguments.at(0)))))
 }
 
-fn made(lua: &Lua, decision: Decision) -> mlua::Result<Value> {
+pub(super) fn made(lua: &Lua, decision: Decision) -> mlua::Result<Value> {
     let spot = if call::is_explained(lua) { failure::spot_now(lua) } else { None };
     lua.create_userdata(Fact(Made { decision, spot })).map(Value::UserData)
 }
 
-fn bad(lua: &Lua, problem: &str) -> mlua::Error {
+pub(super) fn bad(lua: &Lua, problem: &str) -> mlua::Error {
     Complaint::raised(lua, FailureKind::BadRoute, problem)
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use mlua::{Lua, Value};
 
 use super::routes::{self, ADDRESS, borrow};
-use crate::policy::FailureKind;
 use crate::policy::call;
 use crate::policy::description::{Arguments, Function, Phases, Type, parameter};
 use crate::policy::facts::{Described as _, fact};
 use crate::policy::failure::Complaint;
-use crate::policy::journal::read;
+use crate::policy::journal::{Journal, answered};
+use crate::policy::{FailureKind, World};
 use crate::registry::{Gateway, Worker};
 use crate::route::Target;
 use crate::upstream::Observed;
@@ -39,12 +39,14 @@ fn seen(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
     let Some(held) = call::held(lua) else { return Ok(Value::Nil) };
     match target(arguments.at(0)) {
         Ok(None) => Ok(Value::Nil),
-        Ok(Some(target)) => {
-            let seen = read(lua, || question(&target), || held.world.seen.of_target(&target));
-            fact(lua, seen.as_ref())
-        }
+        Ok(Some(target)) => fact(lua, noted(call::journal(lua).as_ref(), &held.world, &target).as_ref()),
         Err(problem) => Err(Complaint::raised(lua, FailureKind::Error, &format!("relay.seen: {problem}"))),
     }
+}
+
+/// What was seen of whom `target` dials, through the journal.
+pub(super) fn noted(journal: Option<&Journal>, world: &World, target: &Target) -> Option<Observed> {
+    answered(journal, || question(target), || world.seen.of_target(target))
 }
 
 /// Who is meant, whatever else `target` says of how to get there.

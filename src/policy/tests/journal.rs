@@ -92,6 +92,32 @@ fn everything_that_a_script_reads_is_told_again() {
     }
 }
 
+#[test]
+fn an_order_by_what_was_seen_is_told_again() {
+    let gateways: Vec<_> = (1..=5).map(|number| gateway(&format!("gw{number}"), "west", State::Running)).collect();
+    let seen = (1..=5).map(|number| {
+        let round_trip = Some(Duration::from_millis(u64::from(10 - number)));
+        let observed = Observed { open_streams: 10 - number, round_trip, ..Observed::default() };
+        ((host(&format!("gw{number}")), 7979, true), observed)
+    });
+    let mut full = full().with(gateways);
+    full.world = Arc::new(World { seen: Seen::of_observations(seen), ..World::default() });
+    for (order, looks) in
+        [("given", false), ("random", false), ("hash", false), ("least_streams", true), ("round_trip", true)]
+    {
+        let policy = routing(&format!("return relay.via(relay.gateways('west'), {{ order = '{order}' }})"));
+        let (first, reads) = policy.witnessed(&full.request());
+        let (again, missed) = policy.replayed(&empty(&full).request(), &reads);
+        assert_eq!(hosts(&again.unwrap().route), hosts(&first.as_ref().unwrap().route), "{order}");
+        assert!(missed.is_empty(), "{order}: {missed:?}");
+        let (_, missed) = policy.replayed(&empty(&full).request(), &Reads::default());
+        assert_eq!(!missed.is_empty(), looks, "{order}: {missed:?}");
+        if looks {
+            assert_eq!(hosts(&first.unwrap().route), ["gw5", "gw4", "gw3", "gw2", "gw1"], "{order}");
+        }
+    }
+}
+
 /// Whoever adds a function that reads has to have it noted, and to add it above.
 #[test]
 fn no_function_reads_in_secret() {

@@ -54,7 +54,10 @@ fn a_policy_has_a_route() {
 
 #[test]
 fn a_policy_has_no_other_keys() {
-    is_refused("return { api = 1, rout = function() end }", &["\"rout\"", "did you mean \"route\"?"]);
+    let misspelled = GOOD.replace("policy.route", "policy.rout") + "return policy";
+    is_refused(&misspelled, &["\"rout\"", "did you mean \"route\"?"]);
+    let error = problem(&misspelled);
+    assert_eq!((error.line, error.excerpt.as_deref()), (Some(2), Some("function policy.rout(request)")), "{error}");
     is_refused("return { api = 1, route = function() end, 5 }", &["no key 1"]);
 }
 

@@ -48,6 +48,15 @@ fn the_line_is_that_of_the_mistake() {
 }
 
 #[test]
+fn the_text_of_the_line_stands_beside_the_failure() {
+    let failure = mistake("\n\n  local peer = request.pier\n\treturn nil");
+    assert_eq!(failure.excerpt.as_deref(), Some("local peer = request.pier"));
+    assert!(failure.to_string().ends_with("did you mean \"peer\"? | local peer = request.pier"), "{failure}");
+    let long = mistake(&format!("return nothing.at('{}')", "x".repeat(1000)));
+    assert!(long.to_string().ends_with("xxx…") && long.to_string().len() < 500, "{long}");
+}
+
+#[test]
 fn a_misspelled_field_is_an_error_that_knows_better() {
     is_an_error("return request.build.tennant", &["Build", "\"tennant\"", "did you mean \"tenant\"?"]);
     is_an_error("return request.buidl", &["Request", "\"buidl\"", "did you mean \"build\"?"]);

@@ -16,6 +16,7 @@ pub(super) fn stops(kind: FailureKind, body: &str) -> Failure {
     let mad = Scene::running_in(None).of_tenant("mad");
     let failure = mad.ask(&policy).unwrap_err();
     assert_eq!(failure.kind, kind, "{failure}");
+    assert!(failure.line.is_some() && failure.excerpt.is_some(), "{failure}");
     for _ in 0..3 {
         assert_eq!(hosts(&sane.ask(&policy).unwrap()), ["executor1"]);
         assert_eq!(mad.ask(&policy).unwrap_err().kind, kind);

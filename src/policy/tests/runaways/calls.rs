@@ -187,6 +187,8 @@ fn facts_and_routes_end() {
     ends("relay.build(string.rep('a', 1e6))");
     ends("relay.builds(string.rep('x', 1e6))");
     ends("pcall(relay.seen, { host = string.rep('x', 1e6), port = 1 })");
+    let long = "local ways = table.create(64, relay.connect{ host = 'a', port = 1 }) local way = relay.any(ways) while true do";
+    ends(&format!("{long} relay.any(table.create(256, way), {{ order = 'hash' }}) end"));
     ends("print(string.rep('x', 1e6))");
 }
 
