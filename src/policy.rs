@@ -223,11 +223,11 @@ impl Policy {
         (outcome, journal.reads())
     }
 
-    /// Decides what was decided before, when the relay was as `reads` has it. Also says what it would have had to know
-    /// beside: if there is anything, the decision is worth nothing.
+    /// Decides what was decided before, as [`Self::route`] does, when the relay was as `reads` has it. Also says what it
+    /// would have had to know beside: if there is anything, the decision is worth nothing.
     pub fn replayed(&self, request: &Request<'_>, reads: &Reads) -> (Result<Explained, Failure>, Vec<String>) {
         let journal = Journal::replaying(reads);
-        let outcome = self.decide(request, Manner { explaining: true, journal: Some(&journal) });
+        let outcome = self.decide(request, Manner { explaining: false, journal: Some(&journal) });
         (outcome, journal.missed())
     }
 

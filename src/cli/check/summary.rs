@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 
+use bytesize::ByteSize;
+
 use crate::config::Loaded;
-use crate::config::settings::{ClientCertificates, ListenAddress, Listener, Registry, Settings};
+use crate::config::settings::{ClientCertificates, Decisions, ListenAddress, Listener, Registry, Settings};
 
 /// Writes the summary.
 pub(super) fn write(out: &mut dyn Write, loaded: &Loaded) -> io::Result<()> {
@@ -15,6 +17,10 @@ pub(super) fn write(out: &mut dyn Write, loaded: &Loaded) -> io::Result<()> {
     }
     writeln!(out, "  registry  {}", registry(settings))?;
     writeln!(out, "  policy    {}", policy(settings))?;
+    if let Some(Decisions { file, max_size, keep }) = &settings.decisions {
+        let most = ByteSize::b(max_size.saturating_mul(u64::from(*keep) + 1));
+        writeln!(out, "  decisions {}, at most {most} in all", file.display())?;
+    }
     writeln!(out, "  upstream  {}", upstream(settings))
 }
 

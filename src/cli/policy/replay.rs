@@ -9,7 +9,7 @@ use crate::cli::{Exit, Source};
 use crate::config::Environment;
 use crate::config::settings;
 use crate::decisions::Reader;
-use crate::trial::replay::{self, Candidate, Past};
+use crate::trial::replay::{self, Candidate};
 
 /// The arguments of `fingerpost policy replay`.
 #[derive(Debug, clap::Args)]
@@ -69,7 +69,14 @@ pub(super) fn replay(
     }
     let found = replay.found();
     writeln!(out, "{found}").context("cannot write the difference")?;
-    Ok(exit(asked, &found))
+    if found.decisions == 0 {
+        // Which must not pass for finding no difference.
+        writeln!(err, "fingerpost: there was no decision that could be judged")
+            .context("cannot write what is wrong")?;
+        return Ok(Exit::Unusable);
+    }
+    let same = found.changed == 0 || asked.allow_differences;
+    Ok(if same { Exit::Done } else { Exit::Failed })
 }
 
 /// The configuration counts only if it was named: where a site's changes are tested there is none of a relay's own.
@@ -84,14 +91,4 @@ fn candidate(asked: &Replay, environment: &Environment) -> Result<Candidate> {
         None => configured,
     };
     Ok(Candidate { settings, params_of_log: !named })
-}
-
-fn exit(asked: &Replay, found: &Past) -> Exit {
-    match found {
-        // Nothing was found out, which must not pass for finding no difference.
-        Past { decisions: 0, .. } => Exit::Unusable,
-        Past { changed: 0, .. } => Exit::Done,
-        _ if asked.allow_differences => Exit::Done,
-        _ => Exit::Failed,
-    }
 }

@@ -85,8 +85,13 @@ impl Past {
         let kinds = [Kind::Failed, Kind::Unroutable, Kind::Rerouted, Kind::Answered];
         let counts = kinds.into_iter().filter_map(|kind| Some((self.kinds.get(&kind)?, kind.as_str())));
         let counts: Vec<_> = counts.map(|(count, kind)| format!("{count} {kind}")).collect();
-        let counts = if counts.is_empty() { "no difference".to_owned() } else { counts.join(", ") };
-        write!(f, "{}: {counts}", counted(self.decisions, "decision", "compared"))
+        match (self.decisions, counts.as_slice()) {
+            (0, _) => f.write_str("no decision compared"),
+            (decisions, []) => write!(f, "{}: no difference", counted(decisions, "decision", "compared")),
+            (decisions, counts) => {
+                write!(f, "{}: {}", counted(decisions, "decision", "compared"), counts.join(", "))
+            }
+        }
     }
 }
 
