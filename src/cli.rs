@@ -84,8 +84,8 @@ pub enum Command {
     Explain(Explain),
     /// Help whoever writes a policy.
     ///
-    /// Its commands need no running relay and change nothing. What a policy may use, and what a changed one would do, is
-    /// told here by the very program that will run it.
+    /// Its commands change nothing, and but for shadow need no running relay. What a policy may use, and what a changed one
+    /// would do, is told here by the very program that will run it.
     #[command(subcommand)]
     Policy(policy::Policy),
     /// Show a build's log: a finger client.

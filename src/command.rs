@@ -1,4 +1,5 @@
-//! The command socket: one line from an operator's script in, one answer out, as Zuul's services take them.
+//! The command socket: one line from an operator's script in, one answer out, as Zuul's services take them; and the
+//! client that our own commands ask it with.
 //!
 //! Decides nothing: a command is handed over and answered by whoever leads the relay. Facts: `CommandSocket` in
 //! Zuul 14.3.0, whose own client sends a line, reads nothing and leaves.
@@ -33,6 +34,15 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 /// Pause after an accept that failed, so that a lack of descriptors is not met by spinning.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// The answer where something was to be done, and was.
+const DONE: &str = "ok";
+
+/// Begins each line of an answer that says what is wrong.
+const PROBLEM: &str = "error: ";
+
+/// Longest answer that our own commands read.
+const ANSWER_MAX: u64 = 1 << 20;
+
 /// What an operator can ask a running relay to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
@@ -44,15 +54,21 @@ pub enum Command {
     Unpause,
     /// Load configuration, policies and certificates again.
     Reload,
+    /// Tell how the policy on trial stands; changes nothing.
+    Shadow,
 }
+
+/// What came of a command: what was asked for, which is nothing where something was to be done; or every problem, one
+/// a line.
+pub type Outcome = Result<String, Vec<String>>;
 
 /// A command that waits to be carried out.
 #[derive(Debug)]
 pub struct Order {
     /// What to do.
     pub command: Command,
-    /// Takes what came of it: nothing to say, or every problem, one a line.
-    pub answer: oneshot::Sender<Result<(), Vec<String>>>,
+    /// Takes what came of it.
+    pub answer: oneshot::Sender<Outcome>,
 }
 
 /// The bound socket; its file goes when this does.
@@ -127,7 +143,7 @@ impl CommandSocket {
 
 impl Command {
     /// Every command, in the order of its help.
-    pub const ALL: [Self; 4] = [Self::Stop, Self::Pause, Self::Unpause, Self::Reload];
+    pub const ALL: [Self; 5] = [Self::Stop, Self::Pause, Self::Unpause, Self::Reload, Self::Shadow];
 
     /// The word on the socket.
     pub fn as_str(self) -> &'static str {
@@ -136,6 +152,7 @@ impl Command {
             Self::Pause => "pause",
             Self::Unpause => "unpause",
             Self::Reload => "reload",
+            Self::Shadow => "shadow",
         }
     }
 
@@ -153,6 +170,27 @@ impl Drop for SocketFile {
             warn!(file = %self.0.display(), %error, "cannot remove the command socket");
         }
     }
+}
+
+/// Asks the relay that listens on `path`, and gives its answer, or what it says is wrong.
+///
+/// # Errors
+/// If no relay can be asked there, or it does not answer in time.
+pub async fn ask(path: &Path, command: Command) -> io::Result<Outcome> {
+    let asked = async {
+        let mut relay = UnixStream::connect(path).await?;
+        relay.write_all(format!("{}\n", command.as_str()).as_bytes()).await?;
+        let mut answer = String::new();
+        relay.take(ANSWER_MAX).read_to_string(&mut answer).await?;
+        io::Result::Ok(answer)
+    };
+    let answer = timeout(ANSWER_PATIENCE, asked).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    let problems: Vec<_> = answer.lines().filter_map(|line| line.strip_prefix(PROBLEM)).map(str::to_owned).collect();
+    if !problems.is_empty() {
+        return Ok(Err(problems));
+    }
+    let said = answer.trim_end();
+    Ok(Ok(if said == DONE { String::new() } else { said.to_owned() }))
 }
 
 /// Removes what a relay that did not end cleanly left behind, and nothing else.
@@ -185,8 +223,9 @@ async fn attend(mut client: UnixStream, orders: mpsc::Sender<Order>, tasks: Task
         Err(_) => return debug!("a client of the command socket sent no line in time"),
     };
     let reply = match outcome {
-        Ok(()) => "ok\n".to_owned(),
-        Err(problems) => problems.iter().map(|problem| format!("error: {problem}\n")).collect(),
+        Ok(said) if said.is_empty() => format!("{DONE}\n"),
+        Ok(said) => format!("{said}\n"),
+        Err(problems) => problems.iter().map(|problem| format!("{PROBLEM}{problem}\n")).collect(),
     };
     if !matches!(timeout(CLIENT_PATIENCE, client.write_all(reply.as_bytes())).await, Ok(Ok(()))) {
         debug!("a client of the command socket did not wait for its answer");
@@ -199,7 +238,7 @@ async fn line(client: &mut UnixStream) -> io::Result<String> {
     Ok(line)
 }
 
-async fn obey(line: &str, orders: &mpsc::Sender<Order>) -> Result<(), Vec<String>> {
+async fn obey(line: &str, orders: &mpsc::Sender<Order>) -> Outcome {
     let command = Command::parse(line).map_err(|problem| vec![problem])?;
     let (answer, answered) = oneshot::channel();
     let done = async {

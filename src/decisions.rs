@@ -22,12 +22,12 @@ use tracing::info_span;
 pub use self::entry::{Asked, Decision, Outcome, Relay};
 pub use self::reader::{Logged, OpenError, Reader, Unread};
 use self::writer::Writer;
+use crate::candidate::Decided;
 use crate::config::settings;
 use crate::generation::Generation;
 use crate::metrics::{self, ByReason};
-use crate::policy::{Failure, Request};
+use crate::policy::{Known, Request};
 use crate::registry::Components;
-use crate::route::Route;
 use crate::tasks::Tasks;
 
 /// Decisions that may wait to be written, and the memory that they may hold meanwhile, in bytes.
@@ -71,16 +71,21 @@ impl Log {
         });
     }
 
-    /// Asks the policy of `generation`, and keeps its decision if that generation wants it kept.
-    pub fn decide(&self, generation: &Arc<Generation>, request: &Request<'_>) -> Result<Route, Failure> {
+    /// Has `decide` decide about `request`, and keeps the decision if `generation` wants it kept, with all that was read.
+    pub fn witness(
+        &self,
+        generation: &Arc<Generation>,
+        request: &Request<'_>,
+        decide: impl FnOnce(&Request<'_>) -> Decided,
+    ) -> Decided {
         if generation.settings.decisions.is_none() {
-            return generation.policy.route(request);
+            return decide(request);
         }
-        let (decided, reads) = generation.policy.witnessed(request);
-        let asked = Asked::of(request);
-        let decision = Decision::new(asked, generation.number, request.known.at.wall, reads, decided.clone().into());
-        self.offer(decision, generation, &request.known.snapshot.components);
-        decided.map(|explained| explained.route)
+        let world = Arc::new(request.known.world.witnessed());
+        let request = Request { known: Known { world: &world, ..request.known }, ..*request };
+        let decided = decide(&request);
+        self.offer(Decision::of(&request, generation.number, &decided), generation, &request.known.snapshot.components);
+        decided
     }
 
     fn offer(&self, decision: Decision, generation: &Arc<Generation>, components: &Arc<Components>) {

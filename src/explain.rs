@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use self::decision::Decision;
 use self::findings::Findings;
@@ -68,7 +68,10 @@ async fn explain(live: &Live, inquiry: Inquiry) -> Result<Explanation> {
     let Inquiry { query, supposed } = inquiry;
     let build = match &query.build {
         Some(uuid) => registry.find(uuid).await.with_context(|| live.unread())?,
-        None => None,
+        None => {
+            ensure!(live.complete, "{}", live.unread());
+            None
+        }
     };
     let zone = generation.settings.zone.clone();
     let findings = Findings { query, build, snapshot: registry.snapshot(), zone };

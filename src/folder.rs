@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Most files of one folder.
 pub const MAX_FILES: usize = 512;
@@ -52,6 +52,15 @@ pub struct Gap {
     pub why: String,
 }
 
+/// Why a name leads to no file, to be read after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// Nothing has that name; another folder may.
+    Absent(String),
+    /// It may not or cannot be read.
+    Refused(String),
+}
+
 /// Looks for the files below `root` that end in one of `suffixes`, such as `lua`. Blocks on the file system.
 ///
 /// # Errors
@@ -74,16 +83,52 @@ pub fn search(root: &Path, suffixes: &[&str]) -> io::Result<Found> {
 /// # Errors
 /// Why not, to be read after the file's name.
 pub fn text(path: &Path) -> Result<String, String> {
+    String::from_utf8(bytes(path)?).map_err(|error| {
+        format!("is not UTF-8 from byte {} on; is this the right file?", error.utf8_error().valid_up_to())
+    })
+}
+
+/// Reads a file that should hold no more than [`MAX_TEXT`] bytes. Blocks on the file system.
+///
+/// # Errors
+/// Why not, to be read after the file's name.
+pub fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_TEXT + 1).read_to_end(&mut bytes))
         .map_err(|error| format!("cannot be read: {error}"))?;
-    if bytes.len() as u64 > MAX_TEXT {
-        return Err(format!("is longer than {MAX_TEXT} bytes; is this the right file?"));
+    match bytes.len() as u64 {
+        0..=MAX_TEXT => Ok(bytes),
+        _ => Err(format!("is longer than {MAX_TEXT} bytes; is this the right file?")),
     }
-    String::from_utf8(bytes).map_err(|error| {
-        format!("is not UTF-8 from byte {} on; is this the right file?", error.utf8_error().valid_up_to())
-    })
+}
+
+/// Where the file is that `name` leads to from `root` on, after all links. Blocks on the file system.
+///
+/// # Errors
+/// Why there is none that may be read, to be read after the name.
+pub fn inside(root: &Path, name: &str) -> Result<PathBuf, Missing> {
+    let plain = !name.is_empty() && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    if !plain {
+        return Err(Missing::Refused("is no path inside of the folder, such as data/list.txt".to_owned()));
+    }
+    let unread = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Missing::Absent(format!("is not in {}", root.display())),
+        _ => Missing::Refused(format!("cannot be read: {error}")),
+    };
+    let lies = fs::canonicalize(root.join(name)).map_err(unread)?;
+    if !lies.starts_with(fs::canonicalize(root).map_err(unread)?) {
+        return Err(Missing::Refused(leads_out(&lies)));
+    }
+    // To open a pipe would be to wait for its other end.
+    match fs::metadata(&lies).map_err(unread)?.is_file() {
+        true => Ok(lies),
+        false => Err(Missing::Refused("is no regular file".to_owned())),
+    }
+}
+
+fn leads_out(to: &Path) -> String {
+    format!("leads out of its folder, to {}; copy it into the folder", to.display())
 }
 
 struct Search<'a> {
@@ -145,7 +190,7 @@ impl Search<'_> {
         let lies = fs::canonicalize(&entry.path).map_err(|error| format!("cannot be read: {error}"))?;
         match lies.starts_with(&self.home) {
             true => Ok(()),
-            false => Err(format!("leads out of its folder, to {}; copy it into the folder", lies.display())),
+            false => Err(leads_out(&lies)),
         }
     }
 
@@ -237,6 +282,34 @@ mod tests {
         assert_eq!(gaps.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["file.lua", "lib", "lost.lua"]);
         assert!(gaps[0].1.starts_with("leads out of its folder, to /"), "{gaps:?}");
         assert!(gaps[2].1.starts_with("cannot be read: No such file"), "{gaps:?}");
+    }
+
+    #[test]
+    fn one_file_is_found_through_the_links_of_a_volume_and_never_outside() {
+        let (dir, other) = (folder(&["..2026_01/data/a.txt", "sub/b.txt"]), folder(&["secret.txt"]));
+        symlink("..2026_01", dir.path().join("..data")).unwrap();
+        symlink("..data/data", dir.path().join("data")).unwrap();
+        symlink(other.path().join("secret.txt"), dir.path().join("out.txt")).unwrap();
+        let lies = inside(dir.path(), "data/a.txt").unwrap();
+        assert!(lies.ends_with("..2026_01/data/a.txt") && bytes(&lies).unwrap() == b"x", "{lies:?}");
+        assert!(inside(dir.path(), "sub/b.txt").is_ok());
+        let absolute = other.path().join("secret.txt");
+        for (name, why) in [
+            ("", "is no path inside"),
+            ("../secret.txt", "is no path inside"),
+            ("sub/../sub/b.txt", "is no path inside"),
+            ("./sub/b.txt", "is no path inside"),
+            (absolute.to_str().unwrap(), "is no path inside"),
+            ("out.txt", "leads out of its folder, to /"),
+            ("sub", "is no regular file"),
+            ("sub/b.txt/c", "cannot be read: Not a directory"),
+            ("a\0b", "cannot be read: "),
+        ] {
+            let Missing::Refused(said) = inside(dir.path(), name).unwrap_err() else { panic!("{name}") };
+            assert!(said.starts_with(why), "{name}: {said}");
+        }
+        let absent = Missing::Absent(format!("is not in {}", dir.path().display()));
+        assert_eq!(inside(dir.path(), "c.txt"), Err(absent));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use crate::config::settings::{self, Settings};
 use crate::keyring::Keyring;
 use crate::listener;
-use crate::metrics::Metrics;
+use crate::metrics::{Held, Metrics};
 use crate::policy::{self, Policy};
 use crate::registry::Registry;
 use crate::tasks::Tasks;
@@ -24,12 +24,15 @@ pub struct Generation {
     pub settings: Settings,
     /// What decides.
     pub policy: Policy,
+    /// What is on trial beside it.
+    pub candidate: Option<Policy>,
     /// TLS towards gateways and other targets.
     pub upstream_tls: Option<tls::Client>,
     /// TLS towards ZooKeeper.
     pub zookeeper_tls: Option<tls::Client>,
     /// Listeners with their certificates.
     pub listeners: Vec<Arc<listener::Config>>,
+    _held: Held,
 }
 
 /// Why a generation could not be made. All reasons at once.
@@ -45,6 +48,9 @@ pub enum LoadError {
     /// The policy.
     #[error(transparent)]
     Policy(#[from] policy::LoadError),
+    /// The policy on trial beside it.
+    #[error("policy.candidate: {0}")]
+    Candidate(#[source] policy::LoadError),
 }
 
 impl Generation {
@@ -56,9 +62,11 @@ impl Generation {
         let upstream_tls = load_client(settings.upstream.tls.as_ref(), &read, &mut errors);
         let zookeeper_tls = load_client(settings.registry.tls(), &read, &mut errors);
         let place = policy::Place { zone: settings.zone.clone(), hostname: settings.hostname.clone() };
+        let candidate = load_candidate(&settings.policy, &place, metrics, &mut errors);
         match Policy::load(&settings.policy, place, metrics.policy.clone()) {
             Ok(policy) if errors.is_empty() => {
-                Ok(Self { number, settings, policy, upstream_tls, zookeeper_tls, listeners })
+                let _held = Held::in_gauge(&metrics.reloads.held);
+                Ok(Self { number, settings, policy, candidate, upstream_tls, zookeeper_tls, listeners, _held })
             }
             Ok(_) => Err(LoadErrors(errors)),
             Err(error) => {
@@ -119,6 +127,20 @@ fn load_listeners(
         }
     }
     listeners
+}
+
+/// A candidate that cannot be tried keeps the generation back like every other file that cannot be used: whoever
+/// configured it waits to see what it does.
+fn load_candidate(
+    settings: &settings::Policy,
+    place: &policy::Place,
+    metrics: &Metrics,
+    errors: &mut Vec<LoadError>,
+) -> Option<Policy> {
+    let scripts = &settings.candidate.as_ref()?.policy;
+    let counted = metrics.candidate.policy(&metrics.policy);
+    let loaded = Policy::load(scripts, place.clone(), counted);
+    loaded.map_err(|error| errors.push(LoadError::Candidate(error))).ok()
 }
 
 fn load_client(

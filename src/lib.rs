@@ -13,6 +13,7 @@
 //! [`service`], [`watch`], [`command`]), and what shows it ([`monitoring`], [`metrics`], [`standing`], [`explain`]).
 
 pub mod admission;
+pub mod candidate;
 pub mod cli;
 pub mod command;
 pub mod config;

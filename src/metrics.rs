@@ -1,6 +1,7 @@
 //! Every number the relay keeps of itself, in the OpenMetrics text format. Counters live as long as the process:
 //! no reload touches them. All label sets are closed or bounded: nothing that a viewer sends becomes a label by itself.
 
+mod held;
 mod tagged;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry as Encoder;
 
+pub use self::held::Held;
 pub use self::tagged::Tagged;
 
 /// All metrics, and their text.
@@ -30,6 +32,8 @@ pub struct Metrics {
     pub policy: Policy,
     /// The decision log.
     pub decisions: Decisions,
+    /// A policy on trial.
+    pub candidate: Candidate,
     /// Targets dialled.
     pub upstream: Upstream,
     /// Generations loaded or refused.
@@ -71,6 +75,18 @@ pub struct ByReason {
     /// The reason.
     pub reason: &'static str,
 }
+
+/// A stream that ended while a candidate was on trial.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Trialled {
+    /// Who decided it: `active` or `candidate`.
+    pub policy: &'static str,
+    /// `fine`, or `failed` by the fault of the policy or of the upstream that it chose.
+    pub result: &'static str,
+}
+
+/// Counters, one for each reason out of a closed set.
+pub type Reasons = Family<ByReason, Counter>;
 
 /// A target that was dialled, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -157,6 +173,59 @@ pub struct Policy {
     /// HTTP requests of background work: `answered`, or the reason there was no answer: `request`, `connect`,
     /// `handshake`, `timeout`, `not_http`, `too_large`, `broken`.
     pub fetches: Family<ByReason, Counter>,
+    /// What policies have done beside their decisions.
+    pub jobs: Jobs,
+}
+
+/// Background work. What is gone with its generation is shown no more, but for the runs.
+#[derive(Debug, Clone, Default)]
+pub struct Jobs {
+    /// Runs that came to an end.
+    pub runs: Family<JobRun, Counter>,
+    /// Failed runs since the last one that did not fail.
+    pub failures: Family<ByJob, Gauge>,
+    /// When a run last succeeded, in seconds since 1970; absent before the first one.
+    pub last_success: Family<ByJob, Gauge>,
+}
+
+/// One job of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByJob {
+    /// The policy's name.
+    pub policy: String,
+    /// Its number among the policy's jobs, in the order in which the script asks for them, from 1 to 32.
+    pub job: u64,
+}
+
+/// How a run of a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct JobRun {
+    /// The policy's name.
+    pub policy: String,
+    /// The job's number, as in [`ByJob`].
+    pub job: u64,
+    /// `succeeded`, or why not: `time`, `memory`, `recursion`, `error`, `bad_route`.
+    pub result: &'static str,
+}
+
+/// A policy on trial.
+#[derive(Debug, Clone, Default)]
+pub struct Candidate {
+    /// Its decisions, as those of the active policy are counted.
+    pub decisions: Reasons,
+    /// Its decisions that failed, likewise.
+    pub failures: Reasons,
+    /// What its decisions are beside those of the active policy: `same`, `rerouted`, `unroutable`, `answered`, `broken`,
+    /// `fails`; or `unasked`, while it is left alone after it hit a limit.
+    pub compared: Reasons,
+    /// Requests of its share: `taken`, or `fell_back` to the active policy because it failed.
+    pub requests: Reasons,
+    /// Streams that ended while it was on trial, those of the active policy too.
+    pub streams: Family<Trialled, Counter>,
+    /// Of a hundred requests, how many it decides; 0 where there is none.
+    pub percent: Gauge,
+    /// 1 while it is rolled back.
+    pub rolled_back: Gauge,
 }
 
 /// The table that policies share.
@@ -193,6 +262,8 @@ pub struct Reloads {
     pub reloads: Family<Reload, Counter>,
     /// The number of the generation that serves now.
     pub generation: Gauge,
+    /// Generations in memory: that one, and older ones that streams were decided by and still hold.
+    pub held: Gauge,
     /// 1 while that is the newest one, 0 since a newer one was refused.
     pub last_successful: Gauge,
 }
@@ -211,6 +282,19 @@ impl Reloads {
 pub struct Certificates {
     /// When the first of them expires, in seconds since 1970, and in which file that one is. Absent where there is none.
     pub first_expiry: Family<ByFile, Gauge>,
+}
+
+impl Candidate {
+    /// Shows how a candidate stands.
+    pub fn shows(&self, percent: u8, rolled_back: bool) {
+        self.percent.set(i64::from(percent));
+        self.rolled_back.set(i64::from(rolled_back));
+    }
+
+    /// Where a candidate's decisions are counted, so that those of the active policy are counted alone.
+    pub fn policy(&self, active: &Policy) -> Policy {
+        Policy { decisions: self.decisions.clone(), failures: self.failures.clone(), ..active.clone() }
+    }
 }
 
 impl Certificates {
@@ -235,6 +319,7 @@ impl Metrics {
             registry: Registry::default(),
             policy: Policy::default(),
             decisions: Decisions::default(),
+            candidate: Candidate::default(),
             upstream: Upstream::default(),
             reloads: Reloads::default(),
             certificates: Certificates::default(),
@@ -288,16 +373,41 @@ impl Metrics {
         add(&mut self.encoder, "decisions_logged", "Decisions written to the log", &self.decisions.logged);
         let lost = "Decisions that the log was to have and does not, by reason";
         add(&mut self.encoder, "decisions_lost", lost, &self.decisions.lost);
+        self.register_candidate();
         add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.reloads);
         add(&mut self.encoder, "generation", "The generation that serves now", &self.reloads.generation);
+        let held = "Generations in memory: the one that serves, and those that older streams still hold";
+        add(&mut self.encoder, "generations_held", held, &self.reloads.held);
         let last = "1 while the last reload took effect, 0 since one was refused; see /health/reload";
         add(&mut self.encoder, "last_reload_successful", last, &self.reloads.last_successful);
         let first_expiry = "When the first certificate or revocation list expires, in seconds since 1970";
         add(&mut self.encoder, "first_expiry_seconds", first_expiry, &self.certificates.first_expiry);
     }
 
+    fn register_candidate(&mut self) {
+        let Candidate { decisions, failures, compared, requests, streams, percent, rolled_back } = &self.candidate;
+        add(&mut self.encoder, "candidate_decisions", "Decisions made by a policy on trial", decisions);
+        add(&mut self.encoder, "candidate_failures", "Its decisions that failed, by reason", failures);
+        add(&mut self.encoder, "candidate_compared", "Its decisions beside the active policy's", compared);
+        add(&mut self.encoder, "candidate_requests", "Requests of its share, by who decided them", requests);
+        add(
+            &mut self.encoder,
+            "candidate_streams",
+            "Streams that ended during its trial, by who decided them",
+            streams,
+        );
+        add(&mut self.encoder, "candidate_percent", "Of a hundred requests, how many it decides", percent);
+        add(&mut self.encoder, "candidate_rolled_back", "1 while it is rolled back", rolled_back);
+    }
+
     fn register_background(&mut self) {
         add(&mut self.encoder, "policy_fetches", "HTTP requests of background work", &self.policy.fetches);
+        let jobs = &self.policy.jobs;
+        add(&mut self.encoder, "policy_job_runs", "Runs of background jobs", &jobs.runs);
+        let failures = "Runs of a background job that failed since one did not";
+        add(&mut self.encoder, "policy_job_failures", failures, &jobs.failures);
+        let last_success = "When a background job last succeeded, in seconds since 1970";
+        add(&mut self.encoder, "policy_job_last_success_seconds", last_success, &jobs.last_success);
         let shared = &self.policy.shared;
         add(&mut self.encoder, "policy_shared_entries", "Entries that policies share", &shared.entries);
         add(&mut self.encoder, "policy_shared_bytes", "Bytes that policies share", &shared.bytes);

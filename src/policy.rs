@@ -8,9 +8,11 @@
 //!
 //! ```text
 //! settings → Program (text, bytecode, limits) → Engine (one a thread) → Answer → Route
+//!                                             → Jobs (an engine of their own) → relay.shared
 //! ```
 
 mod answer;
+pub mod background;
 mod call;
 mod counters;
 mod depth;
@@ -19,12 +21,15 @@ mod engine;
 mod facts;
 mod failure;
 mod hooks;
+mod jobs;
 mod journal;
 mod kept;
 mod known;
+mod leash;
 mod library;
 mod limits;
 mod modules;
+mod outside;
 mod program;
 mod question;
 mod rank;
@@ -39,9 +44,10 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::admission::{Admission, Connection};
@@ -54,12 +60,14 @@ use crate::route::Route;
 use answer::Decision;
 use counters::Counters;
 pub use failure::{Failure, FailureKind, LoadError};
-pub use journal::Reads;
-use journal::{Journal, Manner};
+pub use jobs::Jobs;
+pub use journal::{Journal, Reads};
 pub use known::{Known, Moment, World};
 use modules::Modules;
+pub use outside::{Fetch, Outside, TlsFiles, Unanswered};
 use program::Surroundings;
 pub use question::{Ended, Request};
+pub(crate) use rank::rank;
 use script::{Answer, Script};
 pub use shared::SharedTable;
 use sources::Sources;
@@ -81,8 +89,7 @@ pub struct Place {
 }
 
 /// A route, and where the script made it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Explained {
     /// What was decided.
     pub route: Route,
@@ -91,13 +98,11 @@ pub struct Explained {
     /// The line of the call that made the route, counted from 1.
     pub line: Option<usize>,
     /// How the request came to that script from the one of [`Policy::choice`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handed_over: Vec<HandOver>,
 }
 
 /// Where one policy handed a request over to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandOver {
     /// The script that did: see [`Policy::name`].
     pub file: String,
@@ -121,6 +126,8 @@ struct Scripts {
     by_name: BTreeMap<String, Script>,
     rules: Vec<settings::Rule>,
     default: String,
+    /// Where scripts are and what they may read, the one that counts first.
+    folders: Arc<[PathBuf]>,
     counters: Counters,
 }
 
@@ -147,6 +154,7 @@ impl Policy {
             by_name: scripts.collect::<Result<_, LoadError>>()?,
             rules: settings.rules.clone(),
             default,
+            folders: folders(settings),
             counters: Counters::new(&metrics),
         })))
     }
@@ -154,10 +162,26 @@ impl Policy {
     /// The same scripts for a relay that stands elsewhere, counted in `metrics`.
     #[must_use]
     pub fn placed(&self, place: &Place, metrics: &metrics::Policy) -> Self {
-        let Scripts { by_name, rules, default, .. } = &*self.0;
+        let Scripts { by_name, rules, default, folders, .. } = &*self.0;
         let by_name = by_name.iter().map(|(name, script)| (name.clone(), script.placed(place)));
-        let counters = Counters::new(metrics);
-        Self(Arc::new(Scripts { by_name: by_name.collect(), rules: rules.clone(), default: default.clone(), counters }))
+        Self(Arc::new(Scripts {
+            by_name: by_name.collect(),
+            rules: rules.clone(),
+            default: default.clone(),
+            folders: Arc::clone(folders),
+            counters: Counters::new(metrics),
+        }))
+    }
+
+    /// The jobs of every script that has some. Whoever has them runs them; each run is aborted once `stop` is told.
+    pub fn jobs(&self, stop: &CancellationToken) -> Vec<Jobs> {
+        let scripts = self.0.by_name.iter().filter(|(_, script)| !script.planned().is_empty());
+        scripts.map(|(name, script)| Jobs::new(name, script.program(), script.planned(), stop)).collect()
+    }
+
+    /// Where scripts are and what their jobs may read, the folder that counts first.
+    pub fn folders(&self) -> &Arc<[PathBuf]> {
+        &self.0.folders
     }
 
     /// Whether `other` is the same text under the same rules and limits.
@@ -171,7 +195,7 @@ impl Policy {
 
     /// Decides. Takes about as long as a function call, and at most the policy's time limit.
     pub fn route(&self, request: &Request<'_>) -> Result<Route, Failure> {
-        self.decide(request, Manner::default()).map(|explained| explained.route)
+        self.decide(request, false).map(|explained| explained.route)
     }
 
     /// Decides whether a connection may ask for a build at all, and within which limits. Asked once for each, after its
@@ -212,23 +236,7 @@ impl Policy {
 
     /// Decides as [`Self::route`] does, and finds out where in the script the route was made, which takes longer.
     pub fn explain(&self, request: &Request<'_>) -> Result<Explained, Failure> {
-        self.decide(request, Manner { explaining: true, journal: None })
-    }
-
-    /// Decides as [`Self::explain`] does, and notes what the script read of the relay, so that [`Self::replayed`] can ask
-    /// another one on another day. Takes longer again.
-    pub fn witnessed(&self, request: &Request<'_>) -> (Result<Explained, Failure>, Reads) {
-        let journal = Journal::default();
-        let outcome = self.decide(request, Manner { explaining: true, journal: Some(&journal) });
-        (outcome, journal.reads())
-    }
-
-    /// Decides what was decided before, as [`Self::route`] does, when the relay was as `reads` has it. Also says what it
-    /// would have had to know beside: if there is anything, the decision is worth nothing.
-    pub fn replayed(&self, request: &Request<'_>, reads: &Reads) -> (Result<Explained, Failure>, Vec<String>) {
-        let journal = Journal::replaying(reads);
-        let outcome = self.decide(request, Manner { explaining: false, journal: Some(&journal) });
-        (outcome, journal.missed())
+        self.decide(request, true)
     }
 
     /// Which script is asked first on `listener` about `build`, by the rules alone.
@@ -249,8 +257,8 @@ impl Policy {
         self.0.by_name.get(&self.0.default).map_or("", Script::title)
     }
 
-    fn decide(&self, request: &Request<'_>, manner: Manner<'_>) -> Result<Explained, Failure> {
-        let outcome = self.0.decide(request, manner);
+    fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Explained, Failure> {
+        let outcome = self.0.decide(request, explaining);
         self.0.counters.count(&outcome);
         outcome
     }
@@ -273,7 +281,7 @@ impl Policy {
 
 impl Scripts {
     /// Asks the policy that the rules choose, and whomever it hands over to.
-    fn decide(&self, request: &Request<'_>, manner: Manner<'_>) -> Result<Explained, Failure> {
+    fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Explained, Failure> {
         let mut asked: Vec<&str> = Vec::new();
         let mut handed_over = Vec::new();
         let mut name = self.choose_for(request.listener, request.build);
@@ -282,7 +290,7 @@ impl Scripts {
                 return Err(unknown(name, &asked));
             };
             asked.push(name_of);
-            let Answer { decision, file, line } = script.ask(request, manner)?;
+            let Answer { decision, file, line } = script.ask(request, explaining)?;
             let next = match decision {
                 Decision::Route(route) => return Ok(Explained { route, file, line, handed_over }),
                 Decision::HandOver(next) => next,
@@ -296,7 +304,7 @@ impl Scripts {
                 .get_key_value(&next)
                 .map(|(name, _)| name.as_str())
                 .ok_or_else(|| unknown(&next, &asked))?;
-            if manner.explaining {
+            if explaining {
                 handed_over.push(HandOver { file, line, to: next });
             }
         }
@@ -323,6 +331,13 @@ impl Scripts {
     fn script_for(&self, listener: &str, build: Option<&Arc<Build>>) -> Option<&Script> {
         self.by_name.get(self.choose_for(listener, build))
     }
+}
+
+/// Overlays come first: what they hold takes the place of what the package has.
+fn folders(settings: &settings::Policy) -> Arc<[PathBuf]> {
+    let mut folders: Vec<_> = settings.folders().map(|(folder, _)| folder).collect();
+    folders.reverse();
+    folders.into()
 }
 
 /// What rules look at: the zone where a build runs, and its tenant.

@@ -60,6 +60,7 @@ struct Asked {
     query: Option<String>,
     build: Option<BuildId>,
     generation: Option<u64>,
+    by_candidate: bool,
     tenant: Option<String>,
     zone: Option<Zone>,
 }
@@ -136,6 +137,11 @@ impl Record {
         self.asked.zone = build.and_then(|build| build.worker.as_ref()?.zone.clone());
     }
 
+    /// Notes whether the policy on trial decided, or the active one.
+    pub fn decided(&mut self, by_candidate: bool) {
+        self.asked.by_candidate = by_candidate;
+    }
+
     /// Notes what the policy called the stream when it decided its route.
     pub fn routed(&mut self, tags: &Tags) {
         self.tags.routed.clone_from(tags);
@@ -190,6 +196,7 @@ impl Record {
             build = self.asked.build.as_ref().map(BuildId::as_str),
             query = self.asked.query.as_deref(),
             generation = self.asked.generation,
+            candidate = self.asked.by_candidate.then_some(true),
             zone = self.asked.zone.as_ref().map(Zone::as_str),
             target = self.way.target.as_deref(),
             kind = self.way.kind,

@@ -13,6 +13,7 @@ use crate::generation::Generation;
 use crate::listener::{Applied, BindError, Incoming, Listeners, Passed, Plan};
 use crate::metrics::Metrics;
 use crate::monitoring::{Health, Probe};
+use crate::policy::background::Background;
 use crate::registry::{Announcement, Registration, State};
 use crate::session;
 use crate::shared::Shared;
@@ -33,6 +34,7 @@ pub struct Relay {
     /// Sockets on which nobody is accepted yet.
     bound: Option<Plan>,
     registration: Option<Registration>,
+    background: Background,
     state: watch::Sender<State>,
     streams: Tasks,
     services: Tasks,
@@ -45,8 +47,10 @@ impl Relay {
         let listeners = Listeners::new(metrics.listeners.clone(), services.clone()).with_passed(passed);
         let bound = Some(listeners.plan(generation.listeners.clone())?);
         let shared = Arc::new(Shared::new(generation, metrics, &services));
+        let (registry, world) = (shared.registry.clone(), Arc::clone(&shared.world));
+        let background = Background::new(registry, world, shared.metrics.policy.clone(), services.clone());
         let state = watch::Sender::new(State::Initializing);
-        Ok(Self { shared, listeners, bound, registration: None, state, streams, services })
+        Ok(Self { shared, listeners, bound, registration: None, background, state, streams, services })
     }
 
     /// Accepts viewers, registers the relay as a gateway if it is configured to be one, and says that it runs.
@@ -56,6 +60,7 @@ impl Relay {
             self.registration = Registration::start(&self.shared.registry, announcement, &self.services);
         }
         if let Some(bound) = self.bound.take() {
+            self.background.replace(&generation.policy);
             self.shared.publish(generation, self.itself(&bound));
             self.listen(bound);
         }
@@ -95,6 +100,7 @@ impl Relay {
     /// Puts `generation` in place of the one that serves, on the sockets of `plan`. It cannot fail.
     pub fn adopt(&mut self, generation: Generation, plan: Plan) {
         let announced = announcement(&generation.settings, &plan);
+        self.background.replace(&generation.policy);
         self.shared.publish(Arc::new(generation), self.itself(&plan));
         self.listen(plan);
         if let (Some(registration), Some(announcement)) = (&self.registration, announced) {
@@ -102,10 +108,12 @@ impl Relay {
         }
     }
 
-    /// Takes no more viewers, and is gone from the registry when this returns. Streams go on.
+    /// Takes no more viewers, has no more background work, and is gone from the registry when this returns. Streams go
+    /// on.
     pub async fn close(&mut self) {
         self.become_state(State::Stopped);
         self.listeners.close();
+        self.background.stop();
         if let Some(registration) = self.registration.take() {
             registration.withdraw(WITHDRAWAL).await;
         }
@@ -124,6 +132,7 @@ impl Relay {
     /// Ends whatever still runs, streams included.
     pub async fn end(self) {
         self.streams.stop();
+        self.background.stop();
         self.services.stop();
         let _streams_ended = self.streams.ended_within(END).await;
         let _services_ended = self.services.ended_within(END).await;

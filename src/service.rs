@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use crate::command::{Command, Order};
+use crate::command::{Command, Order, Outcome};
 use crate::config::settings::{DryRun, Settings};
 use crate::config::{Loaded, Source};
 use crate::generation::Generation;
@@ -42,6 +42,10 @@ const TRIAL: Duration = Duration::from_secs(10);
 
 /// What commands other than `stop` are told after the first one.
 const STOPPING: &str = "the relay is stopping";
+
+/// What is answered where there is no policy on trial.
+const NO_CANDIDATE: &str =
+    "there is no candidate: give policy.candidate a file or a folder in the configuration, and reload";
 
 /// Longest wait for tasks that have nothing left to do.
 const END: Duration = Duration::from_secs(5);
@@ -101,7 +105,7 @@ impl Service {
                 Wish::Reload(by) => drop(self.reload(&by).await),
                 Wish::Stop(by) => return self.stop(by).await,
                 Wish::Obey(Order { command: Command::Stop, answer }) => {
-                    let _unheard = answer.send(Ok(()));
+                    let _unheard = answer.send(Ok(String::new()));
                     return self.stop("command socket").await;
                 }
                 Wish::Obey(Order { command, answer }) => {
@@ -124,14 +128,22 @@ impl Service {
         }
     }
 
-    async fn obey(&mut self, command: Command) -> Result<(), Vec<String>> {
+    async fn obey(&mut self, command: Command) -> Outcome {
         match command {
-            Command::Reload => return self.reload("command socket").await,
+            Command::Reload => self.reload("command socket").await?,
             Command::Pause => self.relay.become_state(State::Paused),
             Command::Unpause => self.relay.become_state(State::Running),
+            Command::Shadow => return self.shadow(),
             Command::Stop => {}
         }
-        Ok(())
+        Ok(String::new())
+    }
+
+    /// How the candidate stands, as JSON.
+    fn shadow(&self) -> Outcome {
+        let deciding = self.relay.shared().deciding();
+        let candidate = deciding.candidate.as_ref().ok_or_else(|| vec![NO_CANDIDATE.to_owned()])?;
+        serde_json::to_string(&candidate.view()).map_err(|error| vec![error.to_string()])
     }
 
     /// Loads everything again and puts it in force, or leaves everything as it is and says why.
@@ -220,7 +232,7 @@ impl Service {
                 Wish::Stop(_) = self.signals.next() => return false,
                 order = next_order(&mut self.orders) => {
                     let stop = order.command == Command::Stop;
-                    let _unheard = order.answer.send(if stop { Ok(()) } else { Err(vec![STOPPING.to_owned()]) });
+                    let _unheard = order.answer.send(if stop { Ok(String::new()) } else { Err(vec![STOPPING.to_owned()]) });
                     if stop {
                         return false;
                     }

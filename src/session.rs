@@ -15,9 +15,9 @@ use tracing::{Level, debug, warn};
 use self::asked::Asked;
 use self::expiry::Expiry;
 use crate::admission::{Admission, Connection, Limits};
+use crate::candidate::Decider;
 use crate::fault::Fault;
 use crate::listener::{Incoming, Viewer};
-use crate::policy::Policy;
 use crate::record::{Ending, Record};
 use crate::request;
 use crate::route::Limit;
@@ -62,7 +62,7 @@ impl Visit<'_> {
         };
         let admission = policy.accept(&connection, &self.shared.known(&self.shared.registry.snapshot()));
         if let Ok(Admission::Allow { .. }) = &admission {
-            tell(policy, self.shared, record);
+            tell(policy.into(), self.shared, record);
         }
         self.converse(admission.map_err(|failure| Fault::Policy(failure.to_string())), record).await;
     }
@@ -97,7 +97,7 @@ impl Visit<'_> {
         let query = expiry.within(request::read(&mut self.viewer.transport, patience)).await?;
         let deciding = self.shared.deciding();
         record.asked(&query, deciding.generation.number);
-        tell(deciding.generation.policy.clone(), self.shared, record);
+        tell(deciding.generation.policy.clone().into(), self.shared, record);
         let settings = limits.apply(&deciding.generation.settings.stream);
         stream::tune(self.viewer.transport.tcp(), &settings);
         let asked = Asked::new(self.shared, deciding, query, settings, expiry);
@@ -106,10 +106,10 @@ impl Visit<'_> {
     }
 }
 
-/// Has `policy` told how the stream ended, and no other.
-fn tell(policy: Policy, shared: &Arc<Shared>, record: &mut Record) {
+/// Has `decider` told how the stream ended, and no other.
+fn tell(decider: Decider, shared: &Arc<Shared>, record: &mut Record) {
     let shared = Arc::clone(shared);
-    record.tell(move |ended| policy.ended(ended, &shared.known(&shared.registry.snapshot())));
+    record.tell(move |ended| decider.ended(ended, &shared.known(&shared.registry.snapshot())));
 }
 
 fn end(result: &Result<Ending, Fault>, record: &mut Record) {

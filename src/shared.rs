@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::candidate::{Candidate, Decided};
 use crate::decisions;
 use crate::generation::Generation;
 use crate::metrics::Metrics;
-use crate::policy::{Known, Moment, SharedTable, World};
+use crate::policy::{Known, Moment, Request, SharedTable, World};
 use crate::registry::{Registry, Snapshot};
 use crate::stream::Pipes;
 use crate::tasks::Tasks;
@@ -42,22 +43,25 @@ pub struct Deciding {
     pub generation: Arc<Generation>,
     /// How that generation's targets are dialled, and which of them would be this relay.
     pub how: How,
+    /// The policy that is on trial in that generation, with what is known of it from those before.
+    pub candidate: Option<Candidate>,
 }
 
 impl Shared {
     /// Begins with `generation`, and to follow its registry in tasks of `services`.
     pub fn new(generation: Generation, metrics: Arc<Metrics>, services: &Tasks) -> Self {
         measure(&generation, &metrics);
+        let candidate = Candidate::of(&generation, None, &metrics.candidate, Moment::now());
         let dialler = Dialler::new(metrics.upstream.clone());
         let limit = generation.settings.policy.shared_limit;
         let table = SharedTable::new(limit, metrics.policy.shared.clone());
         Self {
             registry: generation.open_registry(&metrics, services),
-            world: Arc::new(World { shared: table, seen: dialler.seen() }),
+            world: Arc::new(World { shared: table, seen: dialler.seen(), journal: None }),
             dialler,
             pipes: Pipes::new(PIPES),
             decisions: decisions::Log::new(metrics.decisions.clone(), services),
-            deciding: ArcSwap::from_pointee(Deciding::new(Arc::new(generation), Itself::default())),
+            deciding: ArcSwap::from_pointee(Deciding::new(Arc::new(generation), Itself::default(), candidate)),
             metrics,
         }
     }
@@ -65,6 +69,11 @@ impl Shared {
     /// What is known now, with `snapshot` for what the registry knows.
     pub fn known<'a>(&'a self, snapshot: &'a Arc<Snapshot>) -> Known<'a> {
         Known { snapshot, world: &self.world, at: Moment::now() }
+    }
+
+    /// Decides about one request as `deciding` does, and keeps the decision where its generation wants it kept.
+    pub fn decide(&self, deciding: &Deciding, request: &Request<'_>) -> Decided {
+        self.decisions.witness(&deciding.generation, request, |request| deciding.decide(request))
     }
 
     /// What decides about the next stream.
@@ -86,14 +95,24 @@ impl Shared {
             self.registry.replace_tls(tls.clone());
         }
         self.decisions.follow(generation.settings.decisions.as_ref());
-        self.deciding.store(Arc::new(Deciding::new(generation, itself)));
+        let previous = self.deciding.load();
+        let candidate = Candidate::of(&generation, previous.candidate.as_ref(), &self.metrics.candidate, Moment::now());
+        self.deciding.store(Arc::new(Deciding::new(generation, itself, candidate)));
     }
 }
 
 impl Deciding {
-    fn new(generation: Arc<Generation>, itself: Itself) -> Self {
+    fn new(generation: Arc<Generation>, itself: Itself, candidate: Option<Candidate>) -> Self {
         let (settings, tls) = (generation.settings.upstream.clone(), generation.upstream_tls.clone());
-        Self { generation, how: How { settings, tls, itself } }
+        Self { generation, how: How { settings, tls, itself }, candidate }
+    }
+
+    /// Decides about one request, beside the candidate if there is one.
+    pub fn decide(&self, request: &Request<'_>) -> Decided {
+        match &self.candidate {
+            Some(candidate) => candidate.decide(request),
+            None => Decided::undisputed(&self.generation.policy, request),
+        }
     }
 }
 

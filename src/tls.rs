@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-pub use client::{Client, SYSTEM_CAS};
+pub use client::{Client, SYSTEM_CAS, system_ca};
 pub use handshake::{CertificateFault, HandshakeError};
 pub use identity::Identity;
 pub use load::{LoadError, LoadWarning, ReadFile};

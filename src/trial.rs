@@ -17,6 +17,7 @@ use std::time::Instant;
 
 pub use self::comparison::{Change, Comparison, Kind};
 use self::run::Run;
+pub(crate) use self::verdict::{Verdict, change};
 use crate::config::settings::{self, Settings};
 use crate::generation::Generation;
 use crate::names::{Hostname, Zone};

@@ -112,6 +112,12 @@
 ---A set of networks; see `networks.contains`.
 ---@class (exact) NetworkSet
 
+---What a server answered.
+---@class (exact) Response
+---@field status number Its status, such as 200.
+---@field headers table<string, string> Its headers by name in lower case; several of one name are joined by ", ".
+---@field body string Its whole body.
+
 ---What this relay knows, and the makers of routes.
 ---@class relaylib
 ---@field zone string? The zone that this relay serves; nil if it serves none.
@@ -211,9 +217,14 @@ function relay.hand_over(policy) end
 ---@return Admission
 function relay.allow(options) end
 
----The time when the call began, in seconds since 1970 in UTC; the library time makes more of it.
+---The time when the call began, in seconds since 1970 in UTC; the library time makes more of it. In background work it goes on with every wait.
 ---@return number
 function relay.now() end
+
+---Has a job done beside the decisions: at once when the policy takes over, and again so many seconds after each run has ended, for as long as the policy is in force. A job may use http, dns and files, and write to relay.shared, where route finds what it wrote. All jobs of a policy run one after another on an engine of their own, which shares no variable with the engines that decide. A run that fails is told in the log and in metrics, and the next one waits longer: twice as long after each failure, up to 16 times, and never longer than an hour for that.
+---@param seconds number a number of seconds, from 1 to 2073600, which is 24 days
+---@param job fun() a function; what it returns does not matter, and an error is a failed run
+function relay.every(seconds, job) end
 
 ---What all scripts of this relay know, whichever thread they run on, and from one reload to the next: texts, numbers and booleans by key, each for as long as it is wanted, within policy.shared_limit.
 ---@class relay.sharedlib
@@ -369,3 +380,37 @@ function time.format(seconds) end
 ---@param hours { days: "mon"|"tue"|"wed"|"thu"|"fri"|"sat"|"sun"[]?, from: string?, to: string?, offset: string? } a table such as { days = { "mon", "fri" }, from = "08:00", to = "18:00", offset = "+01:00" }
 ---@return boolean
 function time.within(seconds, hours) end
+
+---The addresses behind names.
+---@class dnslib
+dns = {}
+
+---The addresses of a host, as the system's resolver finds them, in the order in which the relay would dial them; at least one. A name without an address is an error.
+---@param host string the name of a host
+---@param options { timeout: number? }? a table of options
+---@return string[]
+function dns.lookup(host, options) end
+
+---Files that lie in the policies' folder and below, or beside the policy where it is a single file. A link may lead to another place of the folder, and never out of it.
+---@class fileslib
+files = {}
+
+---The whole of a file, of at most 1 MiB, as it is now. One in the folder of overlays comes before one of the same name in the folder of policies. A file that is not there is an error.
+---@param name string the file's path from the folder on, such as "drained.txt" or "data/networks.json"
+---@return string
+function files.read(name) end
+
+---Requests over HTTP and HTTPS, each on a connection of its own. No redirect is followed, and a server's certificate is always verified. Whatever status is answered is no error; no answer is one, which fails the job unless it is caught by pcall.
+---@class httplib
+http = {}
+
+---Asks for a URL.
+---@param url string a URL such as "https://calendar.example/maintenance.json"
+---@param options { headers: table<string, string>?, timeout: number?, max_bytes: number?, ca: string?, certificate: string?, key: string? }? a table of options
+---@return Response
+function http.get(url, options) end
+
+---Sends a request of any method but CONNECT.
+---@param options { method: string?, url: string, body: string?, headers: table<string, string>?, timeout: number?, max_bytes: number?, ca: string?, certificate: string?, key: string? } a table that says what, with url
+---@return Response
+function http.request(options) end

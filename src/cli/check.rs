@@ -86,7 +86,7 @@ pub fn examine(loaded: &Loaded) -> Findings {
         let area = Area { loaded, setting: setting.to_owned(), files: client_files(tls) };
         findings.note(&area, Client::load(tls).map(|client| client.warnings().to_vec()));
     }
-    findings.problems.extend(policy(loaded));
+    findings.problems.extend(policies(loaded));
     findings.problems.extend(registry(loaded));
     findings.problems.extend(user(loaded));
     findings.warnings.extend(decisions(loaded));
@@ -166,12 +166,17 @@ fn trust_files<'a>(prefix: &str, trust: &'a Trust) -> impl Iterator<Item = (Stri
     iter::once((format!("{prefix}ca"), trust.ca.as_path())).chain(crl)
 }
 
-fn policy(loaded: &Loaded) -> Option<Problem> {
-    let settings = &loaded.settings;
-    let place = Place { zone: settings.zone.clone(), hostname: settings.hostname.clone() };
-    let error = Policy::load(&settings.policy, place, Metrics::new().policy.clone()).err()?;
-    let setting = if settings.policy.file.is_some() { "policy.file" } else { "policy.folder" };
-    Some(loaded.sources.problem(setting, error.to_string()))
+/// The policy, and the one on trial beside it.
+fn policies(loaded: &Loaded) -> Vec<Problem> {
+    let Settings { policy, zone, hostname, .. } = &loaded.settings;
+    let setting = if policy.file.is_some() { "policy.file" } else { "policy.folder" };
+    let candidate = policy.candidate.as_ref().map(|candidate| ("policy.candidate", &*candidate.policy));
+    let load = |(setting, policy)| {
+        let place = Place { zone: zone.clone(), hostname: hostname.clone() };
+        let error = Policy::load(policy, place, Metrics::new().policy.clone()).err()?;
+        Some(loaded.sources.problem(setting, error.to_string()))
+    };
+    [(setting, policy)].into_iter().chain(candidate).filter_map(load).collect()
 }
 
 /// That the registry's file could be used as it is now.

@@ -3,6 +3,7 @@
 mod diff;
 mod reference;
 mod replay;
+mod shadow;
 
 use std::io::Write;
 
@@ -13,6 +14,7 @@ use crate::config::Environment;
 pub use diff::Diff;
 pub use reference::{Form, Reference};
 pub use replay::Replay;
+pub use shadow::Shadow;
 
 /// The commands for whoever writes a policy. These comments are their help and their manual.
 #[derive(Debug, Subcommand)]
@@ -21,7 +23,8 @@ Examples:
   fingerpost policy reference
   fingerpost policy reference relay.via
   fingerpost policy diff ./new.lua
-  fingerpost policy replay --log decisions.jsonl --policy ./new.lua")]
+  fingerpost policy replay --log decisions.jsonl --policy ./new.lua
+  fingerpost policy shadow")]
 pub enum Policy {
     /// Show what another policy would change, on the live registry.
     ///
@@ -44,6 +47,12 @@ pub enum Policy {
     /// policy can be tested on last week's traffic before it is merged. A decision that rests on something that the log
     /// does not hold, because the policy of the past did not look at it, is counted and not judged.
     Replay(Replay),
+    /// Show how a candidate does beside the policy of a running relay.
+    ///
+    /// Asks the relay of this configuration, by its command socket, for the policy that policy.candidate puts on trial:
+    /// how many requests it decides, what it waits for or why it was rolled back, and in what its decisions on real
+    /// requests differed from the policy's. Only the latest kinds of differences are kept; all are in metrics.
+    Shadow(Shadow),
 }
 
 /// Does what `asked` says, with answers to `out` and what is wrong to `err`.
@@ -60,5 +69,6 @@ pub fn policy(
         Policy::Diff(asked) => diff::diff(asked, environment, out),
         Policy::Reference(asked) => reference::reference(asked, out, err),
         Policy::Replay(asked) => replay::replay(asked, environment, out, err),
+        Policy::Shadow(asked) => shadow::shadow(asked, environment, out, err),
     }
 }

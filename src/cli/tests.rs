@@ -63,13 +63,14 @@ fn every_command_has_a_manual_page() {
         "-policy-diff",
         "-policy-reference",
         "-policy-replay",
+        "-policy-shadow",
         "-policy",
         "-run",
         "-stream",
         "",
     ];
     assert_eq!(names, expected.map(|command| format!("fingerpost{command}.1")));
-    let stream = fs::read_to_string(&pages[10]).unwrap();
+    let stream = fs::read_to_string(&pages[11]).unwrap();
     assert!(stream.contains("server\\-name"));
 }
 

@@ -46,7 +46,7 @@ async fn every_command_is_delivered_and_answered() {
         let mut client = relay.client(format!("{}\n", command.as_str()).as_bytes()).await;
         let order = relay.order().await;
         assert_eq!(order.command, command);
-        order.answer.send(Ok(())).unwrap();
+        order.answer.send(Ok(String::new())).unwrap();
         assert_eq!(reply(&mut client).await, "ok\n");
     }
 }
@@ -60,12 +60,27 @@ async fn every_problem_of_a_reload_is_told() {
 }
 
 #[tokio::test]
+async fn what_was_asked_for_is_the_answer_and_our_own_client_reads_it() {
+    let mut relay = Relay::start().await;
+    let path = relay.path();
+    let outcomes = [Ok(r#"{"candidate": "new.lua"}"#.to_owned()), Err(vec!["a".to_owned(), "b".to_owned()])];
+    for outcome in outcomes.into_iter().chain([Ok(String::new())]) {
+        let (asked, ()) = tokio::join!(ask(&path, Command::Shadow), async {
+            relay.order().await.answer.send(outcome.clone()).unwrap();
+        });
+        assert_eq!(asked.unwrap(), outcome);
+    }
+    let nobody = ask(&path.with_extension("gone"), Command::Shadow).await;
+    assert_eq!(nobody.unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
+#[tokio::test]
 async fn zuuls_own_client_which_leaves_at_once_is_obeyed() {
     let mut relay = Relay::start().await;
     drop(relay.client(b"stop\n").await);
     let order = relay.order().await;
     assert_eq!(order.command, Command::Stop);
-    order.answer.send(Ok(())).unwrap();
+    order.answer.send(Ok(String::new())).unwrap();
 }
 
 #[tokio::test]
@@ -74,7 +89,7 @@ async fn an_unknown_command_is_refused_with_the_known_ones() {
     let mut client = relay.client(b"_stop\n").await;
     assert_eq!(
         reply(&mut client).await,
-        "error: unknown command \"_stop\": this socket takes stop, pause, unpause, reload\n"
+        "error: unknown command \"_stop\": this socket takes stop, pause, unpause, reload, shadow\n"
     );
     let mut endless = relay.client(&[b'x'; 1024]).await;
     assert!(reply(&mut endless).await.starts_with("error: unknown command"));
@@ -120,7 +135,7 @@ async fn the_command_that_stopped_the_relay_is_still_answered_and_silent_clients
     let mut client = relay.client(b"stop\n").await;
     let order = relay.order().await;
     relay.tasks.stop();
-    order.answer.send(Ok(())).unwrap();
+    order.answer.send(Ok(String::new())).unwrap();
     assert_eq!(reply(&mut client).await, "ok\n");
     assert!(relay.tasks.ended_within(SOON / 4).await);
 }

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use crate::names::{Hostname, Zone};
 
+mod candidate;
 mod network;
 mod policy;
 mod tls;
 
+pub use candidate::{Canary, Candidate, Rollback};
 pub use network::Network;
-pub use policy::{DryRun, Param, Params, Policy, Rule};
+pub use policy::{Background, DryRun, Param, Params, Policy, Rule};
 pub use tls::{ClientCertificates, ClientTls, KeyPairFiles, ServerTls, TlsVersion, Trust};
 
 /// Everything one generation is made from.
@@ -202,7 +204,7 @@ pub enum LogFormat {
 pub struct Process {
     /// Become this user once everything is bound and read that needs root.
     pub user: Option<String>,
-    /// Takes `stop`, `pause`, `unpause` and `reload`, a line each.
+    /// Takes `stop`, `pause`, `unpause`, `reload` and `shadow`, a line each.
     pub command_socket: Option<PathBuf>,
     /// Holds the process id while the relay runs.
     pub pid_file: Option<PathBuf>,
@@ -296,7 +298,8 @@ impl Settings {
         let servers = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         let clients = self.upstream.tls.iter().chain(self.registry.tls());
         let tls = servers.flat_map(ServerTls::files).chain(clients.flat_map(ClientTls::files));
-        self.policy.file.as_deref().into_iter().chain(tls).map(Path::to_owned).collect()
+        let scripts = self.policy.both().filter_map(|policy| policy.file.as_deref());
+        scripts.chain(tls).map(Path::to_owned).collect()
     }
 }
 

@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::candidate::Decided;
 use crate::config::settings::{Params, Settings};
 use crate::names::{BuildId, Hostname, Zone};
-use crate::policy::{Explained, Failure, Reads, Request};
+use crate::policy::{Failure, Journal, Reads, Request};
 use crate::registry::{Build, Components};
-use crate::route::Way;
+use crate::route::{Route, Way};
 use crate::tls::{Identity, digest};
 
 /// The form that this file describes. Readers refuse any later one.
@@ -64,9 +65,14 @@ pub struct Decision {
     pub at: SystemTime,
     /// The generation that made it.
     pub generation: u64,
+    /// The script that its rules chose: see [`crate::policy::Policy::name`].
+    pub policy: String,
+    /// Whether that was a candidate's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub candidate: bool,
     /// What was asked.
     pub asked: Asked,
-    /// What the script read beside.
+    /// What scripts read beside, a candidate's included that decided without effect.
     #[serde(default, skip_serializing_if = "is_none")]
     pub reads: Reads,
     /// What was decided.
@@ -102,8 +108,8 @@ pub struct Asked {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// A route, and where in which script it was made.
-    Decided(Explained),
+    /// A route.
+    Decided(Route),
     /// Nothing, and why.
     Failed(Failure),
 }
@@ -135,9 +141,18 @@ impl Relay {
 }
 
 impl Decision {
-    /// What generation `generation` decided at `at` about what it was asked.
-    pub(super) fn new(asked: Asked, generation: u64, at: SystemTime, reads: Reads, outcome: Outcome) -> Self {
-        Self { at, generation, asked, reads, outcome }
+    /// What generation `generation` decided about `request`, in a world that was witnessed.
+    pub(super) fn of(request: &Request<'_>, generation: u64, decided: &Decided) -> Self {
+        let Decided { route, by } = decided;
+        Self {
+            at: request.known.at.wall,
+            generation,
+            policy: by.policy().choice(request.listener, request.build).file.to_owned(),
+            candidate: by.is_candidate(),
+            asked: Asked::of(request),
+            reads: request.known.world.journal.as_ref().map(Journal::reads).unwrap_or_default(),
+            outcome: route.clone().map_or_else(Outcome::Failed, Outcome::Decided),
+        }
     }
 
     /// About how much memory it takes, in bytes.
@@ -145,7 +160,7 @@ impl Decision {
         let Asked { query, server_name, identity, .. } = &self.asked;
         let names = identity.iter().flat_map(|it| it.names.iter().chain([&it.subject]));
         let said = match &self.outcome {
-            Outcome::Decided(Explained { route, .. }) => match &route.way {
+            Outcome::Decided(route) => match &route.way {
                 Way::Targets(targets) => targets.len() * size_of_val(targets),
                 Way::Reply(reply) => reply.as_str().len(),
                 Way::Refuse(text) => text.len(),
@@ -159,7 +174,7 @@ impl Decision {
 
 impl Asked {
     /// What `request` asks.
-    pub(super) fn of(request: &Request<'_>) -> Self {
+    fn of(request: &Request<'_>) -> Self {
         let Request { query, uuid, build, known, listener, peer, server_name, identity, seed } = *request;
         Self {
             query: query.to_owned(),
@@ -172,12 +187,6 @@ impl Asked {
             seed,
             registry_age: known.snapshot.age(known.at.tick).as_ref().map(Duration::as_secs_f64),
         }
-    }
-}
-
-impl From<Result<Explained, Failure>> for Outcome {
-    fn from(decided: Result<Explained, Failure>) -> Self {
-        decided.map_or_else(Self::Failed, Self::Decided)
     }
 }
 

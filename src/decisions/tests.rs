@@ -13,8 +13,9 @@ use crate::config;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::names::{BuildId, Hostname, Zone};
-use crate::policy::{FailureKind, Known, Moment, World};
+use crate::policy::{Failure, FailureKind, Moment, World};
 use crate::registry::{Build, Freshness, Gateway, Snapshot, State, Worker};
+use crate::route::Route;
 use crate::tls::Identity;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,16 +56,16 @@ impl Site {
 
     /// Has `generation` decide about `query`, as a stream would.
     fn decide(&self, log: &Log, generation: &Arc<Generation>, query: &str) -> Result<Route, Failure> {
-        self.asking(query, |request| log.decide(generation, request))
+        let decide = |request: &Request<'_>| Decided::undisputed(&generation.policy, request);
+        self.asking(query, |request| log.witness(generation, request, decide)).route
     }
 
     /// A decision that waits to be written.
     fn offer(&self, generation: &Arc<Generation>, query: &str) -> Offer {
         let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         self.asking(query, |request| {
-            let (decided, reads) = generation.policy.witnessed(request);
-            let at = request.known.at.wall;
-            let decision = Decision::new(Asked::of(request), generation.number, at, reads, decided.into());
+            let decided = Decided::undisputed(&generation.policy, request);
+            let decision = Decision::of(request, generation.number, &decided);
             let components = Arc::clone(&request.known.snapshot.components);
             Offer { decision, generation: Arc::clone(generation), components, _room: room }
         })
@@ -161,8 +162,8 @@ async fn what_was_decided_is_read_back_whole() {
     assert_eq!((asked.build.as_ref(), asked.server_name.as_deref()), (Some(&build()), Some("logs.example")));
     assert_eq!(asked.identity.as_ref().unwrap().names, ["viewer.example"]);
     assert!(asked.registry_age.is_some_and(|age| age > 0.0));
-    let Outcome::Decided(explained) = outcome else { panic!("{outcome:?}") };
-    assert_eq!((&explained.route, explained.line), (&route, Some(3)));
+    assert_eq!(*outcome, Outcome::Decided(route));
+    assert!(first.decision.policy.ends_with("/policy.lua") && !first.decision.candidate, "{:?}", first.decision);
     assert_eq!(second.decision.outcome, Outcome::Failed(failure));
     assert_eq!(second.decision.asked.query, "/W zuul");
     for logged in &found {

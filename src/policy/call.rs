@@ -6,7 +6,6 @@ use std::sync::Arc;
 use mlua::Lua;
 
 use super::description::Phase;
-use super::journal::{Journal, Manner};
 use super::rank::rank;
 use super::{Known, Moment, Request, World};
 use crate::names::BuildId;
@@ -25,8 +24,6 @@ pub(super) struct Call {
     /// What is the same for all requests for one build, and for as good as no other.
     affinity: u64,
     explaining: bool,
-    /// Where somebody wants to know what is read, or told it already.
-    journal: Option<Journal>,
     printed: usize,
 }
 
@@ -49,12 +46,10 @@ impl Call {
         Self { phase, held: Some(Held::of(known)), ..Self::default() }
     }
 
-    pub(super) fn deciding(request: &Request<'_>, manner: Manner<'_>) -> Self {
-        let Manner { explaining, journal } = manner;
+    pub(super) fn deciding(request: &Request<'_>, explaining: bool) -> Self {
         let key = request.uuid.map_or(request.query, BuildId::as_str);
         let affinity = rank(0, key.as_bytes());
-        let journal = journal.cloned();
-        Self { seed: request.seed, affinity, explaining, journal, ..Self::of(Phase::Deciding, &request.known) }
+        Self { seed: request.seed, affinity, explaining, ..Self::of(Phase::Deciding, &request.known) }
     }
 
     /// How many lines may follow the one that is to be printed now; `None` if that is one too many.
@@ -81,6 +76,13 @@ pub(super) fn held(lua: &Lua) -> Option<Held> {
     lua.app_data_ref::<Call>()?.held.clone()
 }
 
+/// Lets time pass for the script in `lua`, which waited until `at`.
+pub(super) fn waited(lua: &Lua, at: Moment) {
+    if let Some(held) = lua.app_data_mut::<Call>().as_mut().and_then(|call| call.held.as_mut()) {
+        held.at = at;
+    }
+}
+
 /// The number by which this request orders what is equally good.
 pub(super) fn seed(lua: &Lua) -> u64 {
     lua.app_data_ref::<Call>().map(|call| call.seed).unwrap_or_default()
@@ -94,9 +96,4 @@ pub(super) fn affinity(lua: &Lua) -> u64 {
 /// Whether somebody wants to know which line made a route.
 pub(super) fn is_explained(lua: &Lua) -> bool {
     lua.app_data_ref::<Call>().is_some_and(|call| call.explaining)
-}
-
-/// Takes notes of what is read, or tells it.
-pub(super) fn journal(lua: &Lua) -> Option<Journal> {
-    lua.app_data_ref::<Call>()?.journal.clone()
 }

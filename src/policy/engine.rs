@@ -15,8 +15,9 @@ use super::description::Phase;
 use super::facts::{ConnectionFacts, EndedFacts, Fact, RequestFacts};
 use super::failure::{Chunks, Complaint};
 use super::hooks::{Has, Hooks};
-use super::journal::Manner;
+use super::jobs::{Asked, Job, Planned};
 use super::kept::Kept;
+use super::leash::Leash;
 use super::limits::Stopwatch;
 use super::program::Program;
 use super::relay::RELAY;
@@ -35,6 +36,8 @@ pub(super) struct Engine {
     /// Its names and limits, for messages.
     chunks: Chunks,
     memory_limit: usize,
+    /// What the script asked for by `relay.every`.
+    jobs: Vec<Job>,
     lua: Lua,
 }
 
@@ -46,10 +49,19 @@ struct Empty {
 }
 
 impl Engine {
-    /// Runs the program's script under the limits of a decision, and takes the policy that it returns.
+    /// Runs the program's script under its limits, and takes the policy that it returns.
     pub(super) fn start(program: &Program) -> Result<Self, Complaint> {
-        let empty = Empty::new(program).map_err(|error| Complaint::from_lua(&error, &program.chunks))?;
-        let Empty { watch, depth, lua } = empty;
+        Self::start_in(Empty::new(program, |_| Ok(())), program)
+    }
+
+    /// The same, but for jobs, on a leash.
+    pub(super) fn start_on(leash: &Arc<Leash>, program: &Program) -> Result<Self, Complaint> {
+        let leash = Arc::clone(leash);
+        Self::start_in(Empty::new(program, move |lua| leash.check(lua)), program)
+    }
+
+    fn start_in(empty: mlua::Result<Empty>, program: &Program) -> Result<Self, Complaint> {
+        let Empty { watch, depth, lua } = empty.map_err(|error| Complaint::from_lua(&error, &program.chunks))?;
         let used = lua.used_memory();
         if used > program.memory_limit {
             return Err(Complaint::new(FailureKind::Memory, None, &too_little(used, program.memory_limit)));
@@ -60,6 +72,7 @@ impl Engine {
         let thread = Cell::new(thread::current().id());
         Ok(Self {
             hooks,
+            jobs: lua.remove_app_data::<Asked>().unwrap_or_default().0,
             watch,
             depth,
             thread,
@@ -69,10 +82,10 @@ impl Engine {
         })
     }
 
-    /// Decides one request.
-    pub(super) fn decide(&self, request: &Request<'_>, manner: Manner<'_>) -> Result<Made, Complaint> {
+    /// Decides one request; also says at which line that was, if `explaining`.
+    pub(super) fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Made, Complaint> {
         let facts = Fact(RequestFacts::new(request));
-        let value = self.call(&self.hooks.route, Call::deciding(request, manner), facts)?;
+        let value = self.call(&self.hooks.route, Call::deciding(request, explaining), facts)?;
         answer::read(&value).map_err(|complaint| self.at_beginning(&self.hooks.route, complaint))
     }
 
@@ -101,6 +114,30 @@ impl Engine {
         let arguments = (Fact(Arc::clone(build)), Fact(made));
         let value = self.call(hook, Call::of(Phase::Deciding, known), arguments)?;
         answer::read_verdict(&value).map_err(|complaint| self.at_beginning(hook, complaint))
+    }
+
+    /// Does the job at `position` among those that the script asked for.
+    pub(super) fn work(&self, position: usize, known: &Known<'_>) -> Result<(), Complaint> {
+        let Some(job) = self.jobs.get(position) else {
+            return Err(Complaint::new(FailureKind::Error, None, "the script did not ask for this job again"));
+        };
+        let outcome = self.call(&job.work, Call::of(Phase::Background, known), ()).map(drop);
+        // Luau makes no room for itself when it hits its limit; what failed to be collected will be told then.
+        let _collected = self.lua.gc_collect();
+        outcome
+    }
+
+    /// What is to be done again and again, and when.
+    pub(super) fn planned(&self) -> impl Iterator<Item = Planned> {
+        self.jobs.iter().map(|job| job.planned)
+    }
+
+    /// Gives scripts `value` to reach, or nothing any more.
+    pub(super) fn lend<T: Send + 'static>(&self, value: Option<T>) {
+        match value {
+            Some(value) => drop(self.lua.set_app_data(value)),
+            None => drop(self.lua.remove_app_data::<T>()),
+        }
     }
 
     /// What there is to call.
@@ -155,10 +192,11 @@ impl Engine {
 }
 
 impl Empty {
-    fn new(program: &Program) -> mlua::Result<Self> {
+    fn new(program: &Program, more: impl Fn(&Lua) -> mlua::Result<()> + Send + 'static) -> mlua::Result<Self> {
         let lua = Lua::new_with(library::parts(), LuaOptions::default())?;
         lua.set_app_data(program.surroundings.clone());
         lua.set_app_data(Kept::default());
+        lua.set_app_data(Asked::default());
         library::furnish(&lua, description::table(&lua, &RELAY)?)?;
         library::seal(&lua)?;
         lua.set_app_data(Call::loading());
@@ -167,7 +205,7 @@ impl Empty {
         lua.set_memory_limit(program.memory_limit)?;
         let depth = Depth::new(program.recursion_limit);
         watch.start();
-        watch.watch(&lua, &depth);
+        watch.watch(&lua, &depth, more);
         Ok(Self { watch, depth, lua })
     }
 }

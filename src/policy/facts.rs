@@ -20,6 +20,7 @@ use super::description::{self, Class, Kind, Name, Type};
 use super::failure::{Complaint, beginning, printable};
 use super::kept::Kept;
 use super::library::NetworkSet;
+use super::outside::ResponseFacts;
 use super::{FailureKind, spelling};
 use crate::names::Zone;
 use crate::registry::{Build, Executor, Gateway, Worker};
@@ -70,6 +71,7 @@ pub(super) fn classes() -> Vec<Class> {
         class::<Target>(),
         class::<Allowed>(),
         class::<NetworkSet>(),
+        class::<ResponseFacts>(),
     ]
 }
 
@@ -192,7 +194,7 @@ fn is<T: Described>(value: &Value) -> bool {
     value.as_userdata().is_some_and(|fact| fact.is::<Fact<T>>())
 }
 
-const fn field<T>(
+pub(super) const fn field<T>(
     name: &'static str,
     of: Type,
     about: &'static str,

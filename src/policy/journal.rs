@@ -1,16 +1,13 @@
-//! What a script read of the relay while it decided: noted where the decision is to be kept, and told from the notes where
-//! it is asked for again. Where nobody wants either, reading costs no more for it.
+//! What scripts read of the relay while one request was decided: noted where the decision is to be kept, and told from the
+//! notes where it is asked for again. Where nobody wants either there is no journal, and reading costs no more for it.
 
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mlua::Lua;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
-
-use super::call;
 
 /// Most answers of one decision, and what they and their questions may take together, in bytes of JSON. Decisions that
 /// read more are kept without the rest.
@@ -25,18 +22,9 @@ const MAX_MISSED: usize = 8;
 #[serde(transparent)]
 pub struct Reads(BTreeMap<String, Value>);
 
-/// How a policy is asked, whatever it is asked.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Manner<'a> {
-    /// Find out which line made the route.
-    pub(super) explaining: bool,
-    /// Takes notes, or tells from them.
-    pub(super) journal: Option<&'a Journal>,
-}
-
-/// The notes of one decision. Clones are the same.
+/// The notes of one decision, whichever policies take part in it. Clones are the same.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Journal(Arc<Mutex<Pages>>);
+pub struct Journal(Arc<Mutex<Pages>>);
 
 #[derive(Debug, Default)]
 struct Pages {
@@ -51,28 +39,6 @@ struct Pages {
 #[derive(Debug, Clone)]
 pub(super) struct Shared<T>(pub(super) Arc<T>);
 
-/// Answers `question` by a `look` at what is known, or by what was seen when this was decided for the first time.
-///
-/// Everything that a script can learn of the relay's state comes through here, but what follows from the components,
-/// from the registry's age, from the clock and from the seed: they are kept with every decision.
-pub(super) fn read<T>(lua: &Lua, question: impl FnOnce() -> String, look: impl FnOnce() -> T) -> T
-where
-    T: Serialize + DeserializeOwned + Default,
-{
-    answered(call::journal(lua).as_ref(), question, look)
-}
-
-/// The same, where the journal of the call is at hand.
-pub(super) fn answered<T>(journal: Option<&Journal>, question: impl FnOnce() -> String, look: impl FnOnce() -> T) -> T
-where
-    T: Serialize + DeserializeOwned + Default,
-{
-    match journal {
-        None => look(),
-        Some(journal) => journal.read(question(), look),
-    }
-}
-
 impl Reads {
     /// About how much memory they take, in bytes.
     pub fn weight(&self) -> usize {
@@ -82,23 +48,24 @@ impl Reads {
 
 impl Journal {
     /// Tells what `reads` has, and nothing else.
-    pub(super) fn replaying(reads: &Reads) -> Self {
-        let pages = Pages { reads: reads.clone(), replaying: true, ..Pages::default() };
+    pub(super) fn replaying(reads: Reads) -> Self {
+        let pages = Pages { reads, replaying: true, ..Pages::default() };
         Self(Arc::new(Mutex::new(pages)))
     }
 
     /// Everything that was read.
-    pub(super) fn reads(&self) -> Reads {
+    pub fn reads(&self) -> Reads {
         mem::take(&mut self.pages().reads)
     }
 
-    /// Questions that nobody had asked when the notes were taken, up to [`MAX_MISSED`] of them.
-    pub(super) fn missed(&self) -> Vec<String> {
+    /// Questions that nobody had asked when the notes were taken, a few of them. If there is any, what was decided on
+    /// these notes is worth nothing.
+    pub fn missed(&self) -> Vec<String> {
         mem::take(&mut self.pages().missed)
     }
 
     /// The second answer to a question is the first: other threads may change what it is about.
-    fn read<T>(&self, question: String, look: impl FnOnce() -> T) -> T
+    pub(super) fn read<T>(&self, question: String, look: impl FnOnce() -> T) -> T
     where
         T: Serialize + DeserializeOwned + Default,
     {
@@ -171,7 +138,7 @@ mod tests {
         assert_eq!(journal.read("a".to_owned(), || 8), 7, "the second answer is the first");
         assert_eq!(journal.read("b".to_owned(), || None::<u8>), None);
         let reads = journal.reads();
-        let again = Journal::replaying(&reads);
+        let again = Journal::replaying(reads);
         assert_eq!(again.read("a".to_owned(), || 9), 7);
         assert_eq!(again.read("b".to_owned(), || Some(9)), None, "that there was nothing is an answer, too");
         assert!(again.missed().is_empty());
@@ -194,7 +161,7 @@ mod tests {
         let reads = journal.reads();
         assert_eq!(reads.0.len(), 1);
         assert!((MAX_BYTES / 2..MAX_BYTES).contains(&reads.weight()));
-        let again = Journal::replaying(&Reads::default());
+        let again = Journal::replaying(Reads::default());
         for number in 0..2 * MAX_MISSED {
             again.read(number.to_string(), || ());
         }

@@ -17,7 +17,7 @@ use super::call::Call;
 use super::description::{self, Namespace};
 use super::facts::quote;
 use super::failure::{self, Complaint};
-use super::{modules, spelling};
+use super::{modules, outside, spelling};
 
 pub(super) use networks::NetworkSet;
 
@@ -111,7 +111,7 @@ pub(super) fn furnish(lua: &Lua, relay: Table) -> mlua::Result<()> {
     json::prepare(lua)?;
     glob::prepare(lua);
     let add = |library: &'static Namespace| globals.raw_set(library.name, description::table(lua, library)?);
-    NAMESPACES.into_iter().try_for_each(add)?;
+    NAMESPACES.into_iter().chain(outside::NAMESPACES).try_for_each(add)?;
     modules::prepare(lua)
 }
 
@@ -144,8 +144,9 @@ fn keep(table: &Table, wanted: impl Fn(&str) -> bool) -> mlua::Result<()> {
 }
 
 fn unknown_global(lua: &Lua, (_, name): (Value, String)) -> mlua::Result<Value> {
-    let libraries = LIBRARIES.map(|(library, _)| library).into_iter().chain(NAMESPACES.map(|library| library.name));
-    let known = GLOBALS.into_iter().chain(libraries).chain(["print", "relay", "require"]);
+    let own = NAMESPACES.into_iter().chain(outside::NAMESPACES).map(|library| library.name);
+    let libraries = LIBRARIES.map(|(library, _)| library).into_iter();
+    let known = GLOBALS.into_iter().chain(libraries).chain(own).chain(["print", "relay", "require"]);
     let text = format!("there is no global \"{name}\"{}", spelling::hint(&name, known));
     Err(Complaint::raised(lua, FailureKind::Error, &text))
 }

@@ -91,12 +91,18 @@ impl Stopwatch {
         }
     }
 
-    /// Makes `lua` ask before every loop, call and return, and while it matches patterns; for its `depth` as well.
-    pub(super) fn watch(self: &Arc<Self>, lua: &Lua, depth: &Arc<Depth>) {
+    /// Makes `lua` ask before every loop, call and return, and while it matches patterns; for its `depth` as well, and
+    /// for what `more` may have against its going on.
+    pub(super) fn watch(
+        self: &Arc<Self>,
+        lua: &Lua,
+        depth: &Arc<Depth>,
+        more: impl Fn(&Lua) -> mlua::Result<()> + Send + 'static,
+    ) {
         let (watch, depth) = (Arc::clone(self), Arc::clone(depth));
         lua.set_interrupt(move |lua| match watch.over() {
             true => Err(mlua::Error::external(watch.complaint(failure::spot_now(lua)))),
-            false => depth.check(lua).map(|()| VmState::Continue),
+            false => depth.check(lua).and_then(|()| more(lua)).map(|()| VmState::Continue),
         });
     }
 

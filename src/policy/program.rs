@@ -27,6 +27,7 @@ pub(super) struct Program {
     pub(super) time_limit: Duration,
     pub(super) memory_limit: usize,
     pub(super) recursion_limit: usize,
+    pub(super) background: settings::Background,
     text: String,
     /// Made from `text` by the compiler below and by nothing else: Luau trusts bytecode blindly.
     bytecode: Vec<u8>,
@@ -59,6 +60,7 @@ impl Program {
             time_limit: limits.time_limit,
             memory_limit: limits.memory_limit,
             recursion_limit: limits.recursion_limit,
+            background: limits.background.clone(),
             text: source.text,
         })
     }
@@ -66,6 +68,12 @@ impl Program {
     /// The same script for a relay that stands elsewhere.
     pub(super) fn placed(&self, place: Place) -> Self {
         Self { surroundings: Surroundings { place, ..self.surroundings.clone() }, ..self.clone() }
+    }
+
+    /// The same script with the limits of background work.
+    pub(super) fn in_background(&self) -> Self {
+        let settings::Background { time_limit, memory_limit, .. } = self.background;
+        Self { time_limit, memory_limit, ..self.clone() }
     }
 
     /// The script, to be run in `lua`.

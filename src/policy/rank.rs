@@ -7,7 +7,7 @@ const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// A number that any two texts and any two seeds scatter differently. FNV-1a, then the finalizer of splitmix64, because
 /// FNV alone hardly scatters texts that differ at their end.
-pub(super) fn rank(seed: u64, text: &[u8]) -> u64 {
+pub(crate) fn rank(seed: u64, text: &[u8]) -> u64 {
     let mixed = text.iter().fold(seed ^ FNV_BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME));
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -10,11 +10,11 @@ use super::description::{Function, Hook, Name, Namespace, Parameter, Type};
 use super::facts::classes;
 use super::hooks::HOOKS;
 use super::relay::RELAY;
-use super::{library, spelling};
+use super::{library, outside, spelling};
 
 /// Every namespace that scripts see.
 fn namespaces() -> impl Iterator<Item = &'static Namespace> {
-    [&RELAY].into_iter().chain(library::NAMESPACES)
+    [&RELAY].into_iter().chain(library::NAMESPACES).chain(outside::NAMESPACES)
 }
 
 /// A form of the whole reference.

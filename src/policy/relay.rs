@@ -3,6 +3,7 @@
 mod admission;
 mod any;
 mod clock;
+mod every;
 mod options;
 mod order;
 mod params;
@@ -12,6 +13,8 @@ mod seen;
 mod shared;
 
 use mlua::Value;
+
+pub(super) use options::limit;
 
 use super::description::{Constant, Namespace, Type, name};
 use super::facts;
@@ -69,6 +72,7 @@ pub(super) const RELAY: Namespace = Namespace {
         routes::HAND_OVER,
         admission::ALLOW,
         clock::NOW,
+        every::EVERY,
     ],
     inner: &[shared::SHARED],
 };

@@ -1,6 +1,7 @@
 //! One policy's script, with an engine a thread that asks it. It knows of no other policy.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use thread_local::ThreadLocal;
 
@@ -8,7 +9,7 @@ use super::answer::Decision;
 use super::engine::Engine;
 use super::failure::Complaint;
 use super::hooks::Has;
-use super::journal::Manner;
+use super::jobs::Planned;
 use super::program::{Program, Surroundings};
 use super::sources::Source;
 use super::{Failure, LoadError, Place, Request};
@@ -18,6 +19,8 @@ use crate::config::settings;
 pub(super) struct Script {
     program: Program,
     has: Has,
+    /// What is to be done beside the decisions.
+    planned: Arc<[Planned]>,
     /// Empty before its thread's first decision, while it decides, and after a limit was hit.
     engines: ThreadLocal<Cell<Option<Engine>>>,
 }
@@ -40,13 +43,15 @@ impl Script {
     ) -> Result<Self, LoadError> {
         let program = Program::compile(source, surroundings.clone(), limits)?;
         // Not kept: whoever loads may well do so on a thread that never decides.
-        let has = Engine::start(&program).map_err(|complaint| program.load_error(complaint))?.has();
-        Ok(Self { program, has, engines: ThreadLocal::new() })
+        let engine = Engine::start(&program).map_err(|complaint| program.load_error(complaint))?;
+        let (has, planned) = (engine.has(), engine.planned().collect());
+        Ok(Self { program, has, planned, engines: ThreadLocal::new() })
     }
 
     /// The same script for a relay that stands elsewhere.
     pub(super) fn placed(&self, place: &Place) -> Self {
-        Self { program: self.program.placed(place.clone()), has: self.has, engines: ThreadLocal::new() }
+        let program = self.program.placed(place.clone());
+        Self { program, has: self.has, planned: Arc::clone(&self.planned), engines: ThreadLocal::new() }
     }
 
     pub(super) fn program(&self) -> &Program {
@@ -63,8 +68,13 @@ impl Script {
         self.has
     }
 
-    pub(super) fn ask(&self, request: &Request<'_>, manner: Manner<'_>) -> Result<Answer, Failure> {
-        let made = self.with(|engine| engine.decide(request, manner))?;
+    /// What is to be done again and again, and when.
+    pub(super) fn planned(&self) -> &Arc<[Planned]> {
+        &self.planned
+    }
+
+    pub(super) fn ask(&self, request: &Request<'_>, explaining: bool) -> Result<Answer, Failure> {
+        let made = self.with(|engine| engine.decide(request, explaining))?;
         let (file, line) = self.program.locate(made.spot);
         Ok(Answer { decision: made.decision, file, line })
     }

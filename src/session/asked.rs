@@ -5,6 +5,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use super::expiry::Expiry;
+use super::tell;
+use crate::candidate::Decided;
 use crate::config::settings;
 use crate::fault::{Blame, Fault};
 use crate::listener::Viewer;
@@ -19,7 +21,7 @@ use crate::upstream::{Reached, Silence, Unreached};
 
 /// What was asked, and what decides about it.
 pub(super) struct Asked<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     deciding: Arc<Deciding>,
     query: Query,
     /// How bytes are moved, with what the policy said of this stream.
@@ -41,7 +43,7 @@ enum Found {
 
 impl<'a> Asked<'a> {
     pub(super) fn new(
-        shared: &'a Shared,
+        shared: &'a Arc<Shared>,
         deciding: Arc<Deciding>,
         query: Query,
         settings: settings::Stream,
@@ -51,7 +53,7 @@ impl<'a> Asked<'a> {
         Self { shared, deciding, query, settings, expiry, seed }
     }
 
-    /// Asks the policy.
+    /// Asks the policy, and has whoever decided told of the end.
     pub(super) async fn decide(&self, viewer: &Viewer, record: &mut Record) -> Result<Route, Fault> {
         let build = self.expiry.within(self.find_build()).await?;
         record.found(build.as_deref());
@@ -67,8 +69,10 @@ impl<'a> Asked<'a> {
             identity: viewer.identity.as_ref(),
             seed: self.seed,
         };
-        let decision = self.shared.decisions.decide(&self.deciding.generation, &request);
-        let route = decision.map_err(|failure| Fault::Policy(failure.to_string()))?;
+        let Decided { route, by } = self.shared.decide(&self.deciding, &request);
+        record.decided(by.is_candidate());
+        tell(by, self.shared, record);
+        let route = route.map_err(|failure| Fault::Policy(failure.to_string()))?;
         record.routed(&route.tags);
         Ok(route)
     }

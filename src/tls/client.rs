@@ -29,6 +29,13 @@ pub const SYSTEM_CAS: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
+/// The first of [`SYSTEM_CAS`] that exists; the first of all if none does. Blocks on the file system.
+pub fn system_ca() -> &'static Path {
+    let [first, ..] = SYSTEM_CAS;
+    let existing = SYSTEM_CAS.into_iter().find(|bundle| Path::new(bundle).is_file());
+    Path::new(existing.unwrap_or(first))
+}
+
 /// TLS towards others, ready to connect.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -45,8 +52,7 @@ impl Client {
     /// Trusts the CAs that the system trusts, by the first of [`SYSTEM_CAS`] that exists, and shows no certificate.
     /// Blocks on the file system.
     pub fn of_the_system() -> Result<Self, Vec<LoadError>> {
-        let existing = SYSTEM_CAS.iter().find(|bundle| Path::new(bundle).is_file());
-        let trust = Trust { ca: existing.unwrap_or(&SYSTEM_CAS[0]).into(), crl: None, version1_certificates: false };
+        let trust = Trust { ca: system_ca().to_owned(), crl: None, version1_certificates: false };
         Self::load(&ClientTls { identity: None, trust, verify_hostnames: true })
     }
 

@@ -83,11 +83,12 @@ impl Kind {
     pub const ALL: [Self; 5] = [Self::Failed, Self::Broken, Self::Unroutable, Self::Rerouted, Self::Answered];
 
     /// Whether the candidate itself could not have wanted it.
-    pub(super) fn is_failure(self) -> bool {
+    pub(crate) fn is_failure(self) -> bool {
         self <= Self::Broken
     }
 
-    fn breaks(self, rule: DryRun) -> bool {
+    /// Whether it keeps the candidate out where `rule` holds.
+    pub(crate) fn breaks(self, rule: DryRun) -> bool {
         match rule {
             DryRun::Strict => self <= Self::Unroutable,
             DryRun::Errors => self.is_failure(),

@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Kind;
+use super::report::short;
 use super::run::MAX_FAILURES;
 use super::verdict::{Alike, Verdict, change};
 use crate::config::settings;
 use crate::decisions::{Asked, Decision, Logged, Outcome, Relay, Unread};
 use crate::metrics;
 use crate::names::Zone;
-use crate::policy::{Explained, Failure, Known, LoadError, Moment, Place, Policy, Request, World};
+use crate::policy::{Failure, Journal, Known, LoadError, Moment, Place, Policy, Request, World};
 use crate::registry::{Freshness, Snapshot};
 use crate::route::Route;
 
@@ -43,7 +44,7 @@ pub struct Replay {
     /// The candidate, as it stands at each relay of the log.
     placed: Vec<(Relay, Policy)>,
     /// Nothing is read of it: what was read then is in the log.
-    world: Arc<World>,
+    world: World,
     /// What ages are counted from: the clock of ages may not reach back as far as they do.
     start: Instant,
     /// How often the candidate was stopped by a limit.
@@ -87,7 +88,7 @@ struct Group {
 impl Replay {
     /// Begins with nothing found.
     pub fn new(candidate: Candidate) -> Self {
-        let (world, start) = (Arc::default(), Instant::now());
+        let (world, start) = (World::default(), Instant::now());
         Self { candidate, placed: Vec::new(), world, start, stopped: 0, past: Past::default() }
     }
 
@@ -110,10 +111,10 @@ impl Replay {
         self.past.decisions += 1;
         self.stopped += usize::from(then.as_ref().is_err_and(|failure| failure.kind.is_limit()));
         let was = match logged.decision.outcome {
-            Outcome::Decided(explained) => Ok(explained.route),
+            Outcome::Decided(route) => Ok(route),
             Outcome::Failed(failure) => Err(failure),
         };
-        if let Some(alike) = difference(was, then.map(|explained| explained.route)) {
+        if let Some(alike) = difference(was, then) {
             self.past.note(logged.relay.zone.clone(), alike, spot);
         }
         Ok(())
@@ -148,25 +149,28 @@ impl Replay {
         Ok(policy)
     }
 
-    fn ask(&self, policy: &Policy, logged: &Logged) -> (Result<Explained, Failure>, Vec<String>) {
+    /// What `policy` decides about what was asked, and what it would have had to know beside.
+    fn ask(&self, policy: &Policy, logged: &Logged) -> (Result<Route, Failure>, Vec<String>) {
         let Decision { at, asked, reads, .. } = &logged.decision;
         let (freshness, tick) = self.aged(asked.registry_age);
         let components = Arc::clone(&logged.components);
         let snapshot = Arc::new(Snapshot { components, freshness, ..Snapshot::default() });
         let Asked { query, uuid, build, listener, peer, server_name, identity, seed, .. } = asked;
         let (build, identity) = (build.clone().map(Arc::new), identity.clone().map(Arc::new));
+        let world = Arc::new(self.world.replaying(reads.clone()));
         let request = Request {
             query,
             uuid: uuid.as_ref(),
             build: build.as_ref(),
-            known: Known { snapshot: &snapshot, world: &self.world, at: Moment { wall: *at, tick } },
+            known: Known { snapshot: &snapshot, world: &world, at: Moment { wall: *at, tick } },
             listener,
             peer: *peer,
             server_name: server_name.as_deref(),
             identity: identity.as_ref(),
             seed: *seed,
         };
-        policy.replayed(&request, reads)
+        let then = policy.route(&request);
+        (then, world.journal.as_ref().map(Journal::missed).unwrap_or_default())
     }
 
     /// A registry whose source had been away for `seconds`, and the moment at which it had.
@@ -211,7 +215,7 @@ fn difference(was: Result<Route, Failure>, then: Result<Route, Failure>) -> Opti
     }
     let [was, then] = [was, then].map(|route| Verdict { route, broken: None });
     let (kind, in_short, then_in_short) = change(&was, &then)?;
-    if in_short == then_in_short {
+    if short(&was) == short(&then) {
         return Some((kind, report::long(&was.route), report::long(&then.route)));
     }
     Some((kind, in_short, then_in_short))

@@ -231,3 +231,11 @@ fn listeners_that_rules_name_come_after_the_first() {
     assert_eq!(in_order(&listeners, &named), ["a", "c", "j", "b", "d", "e", "f", "g"]);
     assert_eq!(in_order(&[], &named), [""; 0]);
 }
+
+#[test]
+fn what_few_words_leave_out_is_a_difference_all_the_same() {
+    let tagged = "return relay.direct(request.build.worker, { tags = { team = 'a' } })";
+    let found = compare(&policy("return relay.direct(request.build.worker)"), &policy(tagged), &registry(3));
+    let told = ("direct", "direct, with other hosts, limits, tags or words");
+    assert_eq!((found.changes[0].now.as_str(), found.changes[0].then.as_str()), told);
+}

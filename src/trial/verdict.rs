@@ -5,24 +5,27 @@ use super::report;
 use crate::policy::{Failure, Policy, Request};
 use crate::route::{Route, Way};
 
+/// Said of a route that differs in what few words leave out.
+const UNSHOWN: &str = ", with other hosts, limits, tags or words";
+
 /// A policy's decision, and what it finds wrong with it itself.
-pub(super) struct Verdict {
-    pub(super) route: Result<Route, Failure>,
+pub(crate) struct Verdict {
+    pub(crate) route: Result<Route, Failure>,
     /// What the policy's invariant says of the route, if it does not hold.
-    pub(super) broken: Option<String>,
+    pub(crate) broken: Option<String>,
 }
 
 /// What changes alike: how bad it is, what is decided now, and what would be.
-pub(super) type Alike = (Kind, String, String);
+pub(crate) type Alike = (Kind, String, String);
 
 impl Verdict {
     /// What `policy` decides.
-    pub(super) fn of(policy: &Policy, request: &Request<'_>) -> Self {
+    pub(crate) fn of(policy: &Policy, request: &Request<'_>) -> Self {
         Self { route: policy.route(request), broken: None }
     }
 
     /// The same, held against the policy's invariant.
-    pub(super) fn checked(policy: &Policy, request: &Request<'_>) -> Self {
+    pub(crate) fn checked(policy: &Policy, request: &Request<'_>) -> Self {
         let Self { route, .. } = Self::of(policy, request);
         let (Ok(made), Some(build)) = (&route, request.build) else { return Self { route, broken: None } };
         match policy.broken_invariant(request.listener, build, made, &request.known) {
@@ -38,7 +41,7 @@ impl Verdict {
 }
 
 /// What changes from `now` to `then`; `None` if nothing does.
-pub(super) fn change(now: &Verdict, then: &Verdict) -> Option<Alike> {
+pub(crate) fn change(now: &Verdict, then: &Verdict) -> Option<Alike> {
     let kind = match &then.route {
         Err(_) => Kind::Failed,
         Ok(_) if then.broken.is_some() => Kind::Broken,
@@ -49,5 +52,9 @@ pub(super) fn change(now: &Verdict, then: &Verdict) -> Option<Alike> {
             (false, _) => Kind::Answered,
         },
     };
-    Some((kind, report::short(now), report::short(then)))
+    let (now, mut then) = (report::short(now), report::short(then));
+    if kind == Kind::Rerouted && now == then {
+        then += UNSHOWN;
+    }
+    Some((kind, now, then))
 }

@@ -98,6 +98,8 @@ async fn a_zookeeper_that_does_not_answer_is_named_with_what_was_tried() {
     assert!(err.contains(&format!("no connection to ZooKeeper reason={address}: Connection refused")), "{err}");
     assert!(err.contains(&format!("fingerpost: no answer from ZooKeeper at {address}/ci; ")), "{err}");
     assert!(err.contains(BUILD), "{err}");
+    let (code, out, err) = explain_with(&site, &[&"--query", &"zones@"]).await;
+    assert!(code == 1 && out.is_empty() && err.contains("no answer from ZooKeeper at "), "{out}{err}");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod background;
 mod check;
 mod decisions;
 mod demo;
@@ -26,6 +27,7 @@ mod mistakes;
 mod records;
 mod reload;
 mod root;
+mod shadow;
 mod site;
 mod stream;
 mod systemd;

@@ -1,5 +1,5 @@
-//! What an operator gets to read of a policy's mistakes, in the health status, in the log and in metrics: where it is, the
-//! line itself, and what is wrong with it in words.
+//! What an operator gets to read of a policy's mistakes, in the health status, in the log and in metrics: where it is,
+//! the line itself, and what is wrong with it in words.
 
 use crate::site::{Relay, Site};
 use crate::support::executor::Executor;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use bytesize::ByteSize;
 
 use crate::config::Loaded;
-use crate::config::settings::{ClientCertificates, Decisions, ListenAddress, Listener, Registry, Settings};
+use crate::config::settings::{Candidate, ClientCertificates, Decisions, ListenAddress, Listener, Registry, Settings};
 
 /// Writes the summary.
 pub(super) fn write(out: &mut dyn Write, loaded: &Loaded) -> io::Result<()> {
@@ -66,7 +66,12 @@ fn policy(settings: &Settings) -> String {
         1 => parts.push("1 rule".to_owned()),
         rules => parts.push(format!("{rules} rules")),
     }
+    parts.extend(policy.candidate.as_ref().map(on_trial));
     parts.join(", ")
+}
+
+fn on_trial(candidate: &Candidate) -> String {
+    format!("a candidate with {} % of requests", candidate.canary.percent)
 }
 
 fn upstream(settings: &Settings) -> &'static str {

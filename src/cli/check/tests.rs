@@ -166,6 +166,10 @@ fn policies_are_summed_up_by_where_they_are_and_how_they_are_chosen() {
     assert_eq!(checked.err, [""; 0]);
     let line = checked.out.lines().find(|line| line.starts_with("  policy"));
     assert_eq!(line, Some("  policy    policies, overlays policies.d, default mine, 2 rules"));
+    let beside = site.check("f.yaml", &format!("{text}  candidate: {{default: zuul, percent: 5}}\n"));
+    assert!(beside.out.contains(", 2 rules, a candidate with 5 % of requests\n"), "{}", beside.out);
+    let broken = site.check("f.yaml", &format!("{text}  candidate: {{default: zul}}\n"));
+    assert_eq!(places(&broken.err), ["f.yaml:21: policy.candidate: policies"]);
     site.write("policies.d/50-site.yaml", "rules: [{tenant: a, policy: min}]\n");
     assert_eq!(places(&site.check("f.yaml", &text).err), ["f.yaml:17: policy.folder: policies"]);
     site.write("policies.d/50-site.yaml", "\nrules: [7]\nparam: {}\n");

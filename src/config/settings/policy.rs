@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Candidate;
 use crate::names::Zone;
 
 /// The Lua that decides, and what it may use.
@@ -32,8 +33,23 @@ pub struct Policy {
     pub recursion_limit: usize,
     /// Most memory of the table that all scripts share, in bytes.
     pub shared_limit: usize,
+    /// What work beside the decisions may use.
+    pub background: Background,
     /// What a changed policy must get right on the live registry before it takes over.
     pub dry_run: DryRun,
+    /// Decides beside it, on trial.
+    pub candidate: Option<Candidate>,
+}
+
+/// What work beside the decisions may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Background {
+    /// Longest processor time of one run.
+    pub time_limit: Duration,
+    /// Longest time of one run, its waits included.
+    pub deadline: Duration,
+    /// Memory of the one engine that does it, in bytes.
+    pub memory_limit: usize,
 }
 
 /// What a changed policy must get right on the live registry before it takes over.
@@ -98,8 +114,18 @@ impl Policy {
         Self { file: scripts, folder: None, overlays: None, default: None, rules: Vec::new(), ..self.clone() }
     }
 
-    /// The folders whose scripts and settings make a generation, and the suffixes of these.
+    /// This one, and the candidate's if there is one.
+    pub fn both(&self) -> impl Iterator<Item = &Self> {
+        [self].into_iter().chain(self.candidate.as_ref().map(|candidate| &*candidate.policy))
+    }
+
+    /// The folders whose scripts and settings make a generation, and the suffixes of these; the candidate's are among
+    /// them, and those that it shares with this one come twice.
     pub fn folders(&self) -> impl Iterator<Item = (PathBuf, &'static [&'static str])> {
+        self.both().flat_map(Self::own_folders)
+    }
+
+    fn own_folders(&self) -> impl Iterator<Item = (PathBuf, &'static [&'static str])> {
         let neighbours = self.file.as_deref().and_then(|file| file.parent()).map(|folder| {
             // The parent of a bare name is the empty path, which names no folder.
             if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() }
@@ -123,8 +149,16 @@ impl Default for Policy {
             memory_limit: 16 << 20,
             recursion_limit: 200,
             shared_limit: 4 << 20,
+            background: Background::default(),
             dry_run: DryRun::default(),
+            candidate: None,
         }
+    }
+}
+
+impl Default for Background {
+    fn default() -> Self {
+        Self { time_limit: Duration::from_secs(1), deadline: Duration::from_secs(30), memory_limit: 16 << 20 }
     }
 }
 

@@ -4,11 +4,14 @@
 //! A later overlay has the last word: its rules come before all others, its default and its params replace theirs.
 
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use crate::config::section::{Report, Section};
-use crate::config::settings::{DryRun, Listener, Param, Params, Policy, Rule};
+use crate::config::settings::{Background, DryRun, Listener, Param, Params, Policy, Rule};
 use crate::config::value::{duration, one_of, policy_name, size, some, text, unknown, whole, zone};
 use crate::config::yaml::{Overlay, Surroundings, WAIT, params};
+
+mod candidate;
 
 /// Fewer calls within calls leave no room for a script; Luau has a bound of its own (`LUAI_MAXCALLS`, 20000).
 const DEPTH: RangeInclusive<usize> = 10..=10_000;
@@ -16,7 +19,7 @@ const DEPTH: RangeInclusive<usize> = 10..=10_000;
 const DRY_RUNS: [(&str, DryRun); 3] = [("strict", DryRun::Strict), ("errors", DryRun::Errors), ("off", DryRun::Off)];
 
 /// What the file and its overlays have in common.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Choice {
     default: Option<String>,
     rules: Vec<Rule>,
@@ -27,7 +30,9 @@ struct Choice {
 pub(super) fn policy(root: &mut Section<'_>, listeners: &[Listener], around: Surroundings<'_>) -> Policy {
     let default = Policy::default();
     let Some(mut section) = root.section("policy") else { return default };
-    let mut choice = Choice::read(&mut section, listeners);
+    let own = Choice::read(&mut section, listeners);
+    let candidate =
+        section.section("candidate").and_then(|section| candidate::Wanted::read(section, listeners, around));
     let limit = section.value("time_limit", duration(WAIT));
     let policy = Policy {
         file: section.path_value("file"),
@@ -37,20 +42,38 @@ pub(super) fn policy(root: &mut Section<'_>, listeners: &[Listener], around: Sur
         memory_limit: section.value("memory_limit", size).unwrap_or(default.memory_limit),
         recursion_limit: section.value("recursion_limit", whole(DEPTH)).unwrap_or(default.recursion_limit),
         shared_limit: section.value("shared_limit", size).unwrap_or(default.shared_limit),
+        background: background(&mut section),
         dry_run: section.value("dry_run", one_of(&DRY_RUNS)).unwrap_or(default.dry_run),
         ..default
     };
+    let mut choice = own.clone();
     if policy.file.is_some() && policy.folder.is_some() {
         section.problem("folder", "stands beside file; remove one of the two");
     }
     if let Some(folder) = &policy.overlays {
-        let overlays = (around.overlays)(folder).unwrap_or_else(|why| {
-            section.problem("overlays", format!("{} {why}", folder.display()));
-            Vec::new()
-        });
-        overlays.into_iter().for_each(|overlay| choice.lay_over(Choice::overlay(overlay, &section, listeners)));
+        overlays(folder, &section, listeners, around).into_iter().for_each(|overlay| choice.lay_over(overlay));
     }
-    Policy { default: choice.default, rules: choice.rules, params: choice.params, ..policy }
+    let policy = choice.clone().complete(policy);
+    Policy { candidate: candidate.map(|candidate| candidate.settle(&policy, &own, &choice)), ..policy }
+}
+
+/// Reads what lies over a policy, and reports in `section`, whose key `overlays` names it, what is wrong.
+fn overlays(folder: &Path, section: &Section<'_>, listeners: &[Listener], around: Surroundings<'_>) -> Vec<Choice> {
+    let overlays = (around.overlays)(folder).unwrap_or_else(|why| {
+        section.problem("overlays", format!("{} {why}", folder.display()));
+        Vec::new()
+    });
+    overlays.into_iter().map(|overlay| Choice::overlay(overlay, section, listeners)).collect()
+}
+
+fn background(policy: &mut Section<'_>) -> Background {
+    let default = Background::default();
+    let Some(mut section) = policy.section("background") else { return default };
+    Background {
+        time_limit: section.value("time_limit", duration(WAIT)).unwrap_or(default.time_limit),
+        deadline: section.value("deadline", duration(WAIT)).unwrap_or(default.deadline),
+        memory_limit: section.value("memory_limit", size).unwrap_or(default.memory_limit),
+    }
 }
 
 impl Choice {
@@ -82,6 +105,12 @@ impl Choice {
         self.default = later.default.or_else(|| self.default.take());
         self.rules.splice(0..0, later.rules);
         Param::overlay(&mut self.params, later.params);
+    }
+
+    /// `policy` with this choice in the place of its own.
+    fn complete(self, policy: Policy) -> Policy {
+        let Self { default, rules, params } = self;
+        Policy { default, rules, params, ..policy }
     }
 }
 

@@ -8,11 +8,12 @@ use socket2::{Domain, Socket, TcpKeepalive, Type};
 use super::*;
 use crate::config::problem::Problems;
 use crate::config::settings::{
-    ClientCertificates, ClientTls, DryRun, HostPort, KeyPairFiles, ListenAddress, Network, Param, Params, Policy, Rule,
-    ServerTls, TlsVersion, Trust, ZooKeeper,
+    Background, Canary, Candidate, ClientCertificates, ClientTls, DryRun, HostPort, KeyPairFiles, ListenAddress,
+    Network, Param, Params, Policy, Rollback, Rule, ServerTls, TlsVersion, Trust, ZooKeeper,
 };
 use crate::names::Zone;
 
+mod candidate;
 mod policy;
 
 const DOCUMENTED: &str = include_str!("../../../config/fingerpost.yaml");
@@ -50,8 +51,9 @@ fn all_on() -> String {
 
 /// `all_on` without the lines of the alternatives to ZooKeeper and to a folder: a configuration that can be used.
 fn usable() -> String {
-    let alternative =
-        |line: &&str| !["  file: registry.yaml", "  file: policy.lua"].iter().any(|it| line.starts_with(it));
+    let alternative = |line: &&str| {
+        !["  file: registry.yaml", "  file: policy.lua", "    file: new.lua"].iter().any(|it| line.starts_with(it))
+    };
     all_on().lines().filter(alternative).map(|line| format!("{line}\n")).collect()
 }
 
@@ -74,7 +76,11 @@ fn every_key_is_documented() {
     let problems: Vec<_> = reports[0].1.iter().map(|problem| problem.text.as_str()).collect();
     assert_eq!(
         problems,
-        ["stands beside zookeeper; remove one of the two", "stands beside file; remove one of the two"]
+        [
+            "stands beside zookeeper; remove one of the two",
+            "stands beside file; remove one of the two",
+            "stands beside file; remove one of the two"
+        ]
     );
     let mut asked = BTreeSet::new();
     let mut documented = BTreeSet::new();
@@ -84,7 +90,7 @@ fn every_key_is_documented() {
         documented.extend(present.then_some(setting));
     }
     assert_eq!(asked, documented);
-    assert_eq!(documented.len(), 93, "{documented:#?}");
+    assert_eq!(documented.len(), 112, "{documented:#?}");
 }
 
 /// A documented value that is no example is either needed or a default: without it the settings stay the same.
@@ -110,7 +116,7 @@ fn documented_values_are_defaults_also_where_they_are_off() {
         }
     }
     assert_eq!(needed, ["- name: finger", "address: \"[::]:79\""]);
-    assert_eq!(defaults, 37);
+    assert_eq!(defaults, 46);
 }
 
 #[test]
@@ -194,7 +200,8 @@ fn every_policy() -> Policy {
     };
     let list = vec![Param::Integer(1), Param::Number(2.5), Param::Text("x".to_owned()), Param::Bool(true)];
     let map = Params::from([("b".to_owned(), Param::List(list))]);
-    Policy {
+    let both = Params::from_iter(map.clone().into_iter().chain([("c".to_owned(), Param::Integer(2))]));
+    let policy = Policy {
         file: None,
         folder: Some(file("policies")),
         overlays: Some(file("policies.d")),
@@ -205,8 +212,29 @@ fn every_policy() -> Policy {
         memory_limit: 10 << 20,
         recursion_limit: 23,
         shared_limit: 24 << 10,
+        background: Background {
+            time_limit: Duration::from_millis(25),
+            deadline: Duration::from_secs(26),
+            memory_limit: 27 << 20,
+        },
         dry_run: DryRun::Errors,
-    }
+        candidate: None,
+    };
+    let candidate = Policy {
+        folder: Some(file("policies.new")),
+        overlays: Some(file("policies.new.d")),
+        default: Some("new".to_owned()),
+        rules: vec![rule(&["plain"], &[], &[], "three")],
+        params: Params::from([("a".to_owned(), Param::Map(both))]),
+        ..policy.clone()
+    };
+    let canary = Canary {
+        percent: 1,
+        steps: vec![24, 100],
+        step_every: Duration::from_secs(25),
+        rollback: Rollback { errors: 26, failures: 27, min_streams: 28 },
+    };
+    Policy { candidate: Some(Candidate { policy: Box::new(candidate), canary }), ..policy }
 }
 
 fn every_listener() -> Vec<Listener> {

@@ -23,6 +23,7 @@ impl Type {
             Self::Optional(of) => optional(of, of.luals()),
             Self::Either(types) => types.iter().map(|of| of.luals()).collect::<Vec<_>>().join("|"),
             Self::Options(names) => record(names, Self::luals),
+            Self::Function => "fun()".to_owned(),
             plain => plain.word().replace(" | ", "|"),
         }
     }
@@ -44,6 +45,7 @@ impl Type {
             Self::Boolean => "boolean".to_owned(),
             Self::Number => "number".to_owned(),
             Self::String => "string".to_owned(),
+            Self::Function => "() -> ()".to_owned(),
             Self::Fact(kind) => kind.name.to_owned(),
             Self::Word(words) => words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" | "),
             compound @ (Self::List(_) | Self::Map(_) | Self::Optional(_) | Self::Options(_) | Self::Either(_)) => {

@@ -22,6 +22,8 @@ pub(in crate::policy) enum Type {
     Number,
     /// Text, or any bytes.
     String,
+    /// A function of the script's own, which is called without arguments and returns nothing of interest.
+    Function,
     /// A value made by the relay.
     Fact(Kind),
     /// One of these words.
@@ -56,7 +58,8 @@ impl Type {
             | (Self::Optional(_), Value::Nil)
             | (Self::Boolean, Value::Boolean(_))
             | (Self::Number, Value::Number(_) | Value::Integer(_))
-            | (Self::String, Value::String(_)) => true,
+            | (Self::String, Value::String(_))
+            | (Self::Function, Value::Function(_)) => true,
             (Self::Fact(kind), Value::UserData(_)) => (kind.is)(value),
             (Self::Word(words), Value::String(text)) => words.iter().any(|word| *text == *word),
             (Self::Optional(of), _) => return of.check(value),

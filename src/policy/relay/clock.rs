@@ -1,4 +1,4 @@
-//! What `relay` says of time. It stands still during one call: who asks twice gets the same answer.
+//! What `relay` says of time. It stands still while a script runs: who asks twice gets the same answer.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,8 @@ use crate::policy::description::{Function, Phases, Type};
 
 pub(super) const NOW: Function = Function {
     name: "now",
-    about: "The time when the call began, in seconds since 1970 in UTC; the library time makes more of it.",
+    about: "The time when the call began, in seconds since 1970 in UTC; the library time makes more of it. In background \
+            work it goes on with every wait.",
     parameters: &[],
     returns: Type::Number,
     phases: Phases::KNOWING,

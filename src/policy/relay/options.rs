@@ -24,7 +24,7 @@ pub(super) fn number(value: &Value) -> Option<f64> {
 }
 
 /// The time limit called `name`, if it is given.
-pub(super) fn limit(options: &Table, name: &str) -> Result<Option<Limit>, String> {
+pub(in crate::policy) fn limit(options: &Table, name: &str) -> Result<Option<Limit>, String> {
     let Ok(Some(seconds)) = options.raw_get::<Option<f64>>(name) else { return Ok(None) };
     Limit::seconds(seconds).map(Some).map_err(|bad| format!("{name}: {bad}"))
 }

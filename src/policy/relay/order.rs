@@ -10,11 +10,9 @@ use super::seen;
 use crate::policy::World;
 use crate::policy::call;
 use crate::policy::description::{Name, Phase, Type, name};
-use crate::policy::journal::Journal;
 use crate::policy::rank::rank;
 use crate::registry::State;
 use crate::route::{Tags, Target};
-use crate::upstream::Observed;
 
 pub(super) const ORDER: Name = name(
     "order",
@@ -62,19 +60,13 @@ pub(super) struct Basis {
     seed: u64,
     affinity: u64,
     world: Arc<World>,
-    journal: Option<Journal>,
 }
 
 impl Basis {
     /// The request that is decided now; `None` if none is.
     fn of(lua: &Lua) -> Option<Self> {
         let held = call::held(lua).filter(|_| call::phase(lua) == Phase::Deciding)?;
-        let (seed, affinity, journal) = (call::seed(lua), call::affinity(lua), call::journal(lua));
-        Some(Self { seed, affinity, world: held.world, journal })
-    }
-
-    fn seen(&self, target: &Target) -> Option<Observed> {
-        seen::noted(self.journal.as_ref(), &self.world, target)
+        Some(Self { seed: call::seed(lua), affinity: call::affinity(lua), world: held.world })
     }
 }
 
@@ -122,7 +114,7 @@ impl Order {
     fn key(&self, place: usize, choice: &Choice, basis: &Basis) -> (u64, u64) {
         let Some(target) = choice.targets.first() else { return (0, 0) };
         let address = address(target);
-        let seen = || basis.seen(target);
+        let seen = || seen::noted(&basis.world, target);
         // Of its place too: two choices may begin with one target, and each has a chance of its own.
         let chance = rank(rank(basis.seed, &(place as u64).to_le_bytes()), address.as_bytes());
         match self {

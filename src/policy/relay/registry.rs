@@ -10,7 +10,7 @@ use crate::policy::FailureKind;
 use crate::policy::call::{self, Held};
 use crate::policy::description::{Arguments, Function, Parameter, Phases, Type, parameter};
 use crate::policy::facts::{Described as _, fact, text};
-use crate::policy::journal::{Shared, read};
+use crate::policy::journal::Shared;
 use crate::policy::kept::Kept;
 use crate::policy::rank::rank;
 use crate::registry::{Build, Executor, Gateway};
@@ -48,7 +48,7 @@ pub(super) const ZONES: Function = Function {
     call: |lua, _| {
         within(lua, |held| {
             let named = || held.snapshot.named_zones().into_iter().take(MAX_LISTED).cloned().collect();
-            let zones: Vec<Zone> = read(lua, || "relay.zones()".to_owned(), named);
+            let zones: Vec<Zone> = held.world.read(|| "relay.zones()".to_owned(), named);
             list(lua, &zones, |zone| text(lua, zone.as_str()))
         })
     },
@@ -82,7 +82,7 @@ pub(super) const BUILD_BY_UUID: Function = Function {
             let uuid = short(arguments.at(0), BuildId::MAX_LEN).and_then(|uuid| BuildId::parse(&uuid));
             let Some(uuid) = uuid else { return Ok(Value::Nil) };
             let known = || held.snapshot.builds.get(&uuid).cloned().map(Shared);
-            let build = read(lua, || format!("relay.build({:?})", uuid.as_str()), known);
+            let build = held.world.read(|| format!("relay.build({:?})", uuid.as_str()), known);
             fact(lua, build.as_ref().map(|Shared(build)| build))
         })
     },
@@ -99,7 +99,7 @@ pub(super) const BUILDS: Function = Function {
         within(lua, |held| {
             let tenant = tenant(arguments);
             let known = || held.snapshot.builds.of_tenant(&tenant).take(MAX_LISTED).cloned().map(Shared).collect();
-            let builds: Vec<Shared<Build>> = read(lua, || format!("relay.builds({tenant:?})"), known);
+            let builds: Vec<Shared<Build>> = held.world.read(|| format!("relay.builds({tenant:?})"), known);
             list(lua, &builds, |Shared(build)| fact(lua, Some(build)))
         })
     },
@@ -116,7 +116,7 @@ pub(super) const TENANTS: Function = Function {
         within(lua, |held| {
             let known =
                 || held.snapshot.builds.tenants().take(MAX_LISTED).map(|(tenant, _)| tenant.to_owned()).collect();
-            let tenants: Vec<String> = read(lua, || "relay.tenants()".to_owned(), known);
+            let tenants: Vec<String> = held.world.read(|| "relay.tenants()".to_owned(), known);
             list(lua, &tenants, |tenant| text(lua, tenant))
         })
     },
@@ -133,7 +133,7 @@ pub(super) const BUILD_COUNT: Function = Function {
         within(lua, |held| {
             let tenant = tenant(arguments);
             let count = || held.snapshot.builds.count_of(&tenant);
-            Ok(number(read(lua, || format!("relay.build_count({tenant:?})"), count)))
+            Ok(number(held.world.read(|| format!("relay.build_count({tenant:?})"), count)))
         })
     },
 };
@@ -149,7 +149,7 @@ pub(super) const RUNNING_COUNT: Function = Function {
         within(lua, |held| {
             let Some(zone) = zone(arguments.at(0)) else { return Ok(number(0)) };
             let question = || format!("relay.running_count({})", name(zone.as_ref()));
-            Ok(number(read(lua, question, || held.snapshot.builds.running_in(zone.as_ref()))))
+            Ok(number(held.world.read(question, || held.snapshot.builds.running_in(zone.as_ref()))))
         })
     },
 };

@@ -9,7 +9,6 @@ use crate::policy::call;
 use crate::policy::description::{Arguments, Function, Phases, Type, parameter};
 use crate::policy::facts::{Described as _, fact};
 use crate::policy::failure::Complaint;
-use crate::policy::journal::{Journal, answered};
 use crate::policy::{FailureKind, World};
 use crate::registry::{Gateway, Worker};
 use crate::route::Target;
@@ -39,14 +38,14 @@ fn seen(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
     let Some(held) = call::held(lua) else { return Ok(Value::Nil) };
     match target(arguments.at(0)) {
         Ok(None) => Ok(Value::Nil),
-        Ok(Some(target)) => fact(lua, noted(call::journal(lua).as_ref(), &held.world, &target).as_ref()),
+        Ok(Some(target)) => fact(lua, noted(&held.world, &target).as_ref()),
         Err(problem) => Err(Complaint::raised(lua, FailureKind::Error, &format!("relay.seen: {problem}"))),
     }
 }
 
 /// What was seen of whom `target` dials, through the journal.
-pub(super) fn noted(journal: Option<&Journal>, world: &World, target: &Target) -> Option<Observed> {
-    answered(journal, || question(target), || world.seen.of_target(target))
+pub(super) fn noted(world: &World, target: &Target) -> Option<Observed> {
+    world.read(|| question(target), || world.seen.of_target(target))
 }
 
 /// Who is meant, whatever else `target` says of how to get there.

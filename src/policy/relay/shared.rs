@@ -9,7 +9,6 @@ use crate::policy::FailureKind;
 use crate::policy::call::{self, Held};
 use crate::policy::description::{Arguments, Function, Namespace, Parameter, Phases, Type, parameter};
 use crate::policy::failure::Complaint;
-use crate::policy::journal::read;
 use crate::policy::shared::{self, SharedError};
 use crate::route::Limit;
 
@@ -40,7 +39,7 @@ pub(super) const SHARED: Namespace = Namespace {
                 within(lua, |held| {
                     let key = key(arguments);
                     let question = || format!("relay.shared.get({key:?})");
-                    match read(lua, question, || held.world.shared.get(&key, held.at.tick)) {
+                    match held.world.read(question, || held.world.shared.get(&key, held.at.tick)) {
                         Some(shared::Value::Text(text)) => lua.create_string(&text).map(Value::String),
                         Some(shared::Value::Number(number)) => Ok(Value::Number(number)),
                         Some(shared::Value::Boolean(value)) => Ok(Value::Boolean(value)),
@@ -60,7 +59,7 @@ pub(super) const SHARED: Namespace = Namespace {
                 within(lua, |held| {
                     let prefix = key(arguments);
                     let question = || format!("relay.shared.keys({prefix:?})");
-                    let keys = read(lua, question, || held.world.shared.keys(&prefix, MAX_KEYS, held.at.tick));
+                    let keys = held.world.read(question, || held.world.shared.keys(&prefix, MAX_KEYS, held.at.tick));
                     lua.create_sequence_from(keys).map(Value::Table)
                 })
             },

@@ -55,6 +55,7 @@ fn full() -> Scene {
     scene.world = Arc::new(World {
         shared: SharedTable::from_entries([entry], Instant::now()).unwrap(),
         seen: Seen::of_observations([((host("executor1"), 7900, false), observed)]),
+        journal: None,
     });
     scene
 }
@@ -67,8 +68,26 @@ fn empty(full: &Scene) -> Scene {
     Scene { query, build, at, snapshot: Arc::new(snapshot), ..Scene::without_build() }
 }
 
-fn said(decided: Result<Explained, Failure>) -> Result<String, Failure> {
-    decided.map(|explained| match explained.route.way {
+/// What `policy` decides where everything is noted, and the notes.
+fn witnessed(policy: &Policy, scene: &Scene) -> (Result<Route, Failure>, Reads) {
+    let world = Arc::new(scene.world.witnessed());
+    let decided = asked_in(&world, policy, scene);
+    (decided, world.journal.as_ref().unwrap().reads())
+}
+
+/// What it decides where nothing is known but `reads`, and what it missed.
+fn replayed(policy: &Policy, scene: &Scene, reads: &Reads) -> (Result<Route, Failure>, Vec<String>) {
+    let world = Arc::new(scene.world.replaying(reads.clone()));
+    let decided = asked_in(&world, policy, scene);
+    (decided, world.journal.as_ref().unwrap().missed())
+}
+
+fn asked_in(world: &Arc<World>, policy: &Policy, scene: &Scene) -> Result<Route, Failure> {
+    policy.route(&Request { known: Known { world, ..scene.known() }, ..scene.request() })
+}
+
+fn said(decided: Result<Route, Failure>) -> Result<String, Failure> {
+    decided.map(|route| match route.way {
         Way::Refuse(text) => text,
         other => panic!("{other:?}"),
     })
@@ -80,12 +99,12 @@ fn everything_that_a_script_reads_is_told_again() {
     let empty = empty(&full);
     for (number, (name, answer)) in READS.iter().enumerate() {
         let policy = routing(&format!("return relay.refuse(tostring({answer}))"));
-        let (first, reads) = policy.witnessed(&full.request());
+        let (first, reads) = witnessed(&policy, &full);
         let first = said(first).unwrap_or_else(|failure| panic!("{name}: {failure}"));
-        let (again, missed) = policy.replayed(&empty.request(), &reads);
+        let (again, missed) = replayed(&policy, &empty, &reads);
         assert_eq!(said(again).unwrap(), first, "{name}");
         assert!(missed.is_empty(), "{name}: {missed:?}");
-        let (unread, missed) = policy.replayed(&empty.request(), &Reads::default());
+        let (unread, missed) = replayed(&policy, &empty, &Reads::default());
         let noted = number < NOTED;
         assert_eq!((missed.len(), reads != Reads::default()), (usize::from(noted), noted), "{name}: {missed:?}");
         assert_eq!(said(unread).ok() != Some(first), noted, "{name}");
@@ -106,14 +125,14 @@ fn an_order_by_what_was_seen_is_told_again() {
         [("given", false), ("random", false), ("hash", false), ("least_streams", true), ("round_trip", true)]
     {
         let policy = routing(&format!("return relay.via(relay.gateways('west'), {{ order = '{order}' }})"));
-        let (first, reads) = policy.witnessed(&full.request());
-        let (again, missed) = policy.replayed(&empty(&full).request(), &reads);
-        assert_eq!(hosts(&again.unwrap().route), hosts(&first.as_ref().unwrap().route), "{order}");
+        let (first, reads) = witnessed(&policy, &full);
+        let (again, missed) = replayed(&policy, &empty(&full), &reads);
+        assert_eq!(hosts(&again.unwrap()), hosts(first.as_ref().unwrap()), "{order}");
         assert!(missed.is_empty(), "{order}: {missed:?}");
-        let (_, missed) = policy.replayed(&empty(&full).request(), &Reads::default());
+        let (_, missed) = replayed(&policy, &empty(&full), &Reads::default());
         assert_eq!(!missed.is_empty(), looks, "{order}: {missed:?}");
         if looks {
-            assert_eq!(hosts(&first.unwrap().route), ["gw5", "gw4", "gw3", "gw2", "gw1"], "{order}");
+            assert_eq!(hosts(&first.unwrap()), ["gw5", "gw4", "gw3", "gw2", "gw1"], "{order}");
         }
     }
 }
@@ -142,8 +161,8 @@ fn a_policy_that_was_handed_the_request_takes_notes_as_well() {
     let scripts = [("one.lua", one.as_str()), ("other.lua", &other)];
     let settings = settings::Policy { default: Some("one".to_owned()), ..settings::Policy::default() };
     let policy = try_folder(&scripts, settings).unwrap();
-    let (first, reads) = policy.witnessed(&full.request());
-    let (again, missed) = policy.replayed(&empty(&full).request(), &reads);
+    let (first, reads) = witnessed(&policy, &full);
+    let (again, missed) = replayed(&policy, &empty(&full), &reads);
     assert_eq!((said(first).unwrap(), said(again).unwrap()), ("since noon".to_owned(), "since noon".to_owned()));
     assert!(missed.is_empty());
 }

@@ -59,23 +59,26 @@ impl Site {
         };
         let snapshot = Snapshot { components: components(), freshness, ..Snapshot::default() };
         let build = asked.build.clone().map(Arc::new);
-        let (decided, reads) = policy.witnessed(&Request {
+        let world = Arc::new(world.witnessed());
+        let decided = policy.route(&Request {
             query: &asked.query,
             uuid: asked.uuid.as_ref(),
             build: build.as_ref(),
-            known: Known { snapshot: &Arc::new(snapshot), world: &Arc::new(world), at: moment },
+            known: Known { snapshot: &Arc::new(snapshot), world: &world, at: moment },
             listener: &asked.listener,
             peer: asked.peer,
             server_name: asked.server_name.as_deref(),
             identity: None,
             seed: asked.seed,
         });
-        logged(asked, moment.wall, reads, decided.into())
+        let reads = world.journal.as_ref().unwrap().reads();
+        logged(asked, moment.wall, reads, decided.map_or_else(Outcome::Failed, Outcome::Decided))
     }
 }
 
 fn logged(asked: Asked, at: SystemTime, reads: Reads, outcome: Outcome) -> Logged {
-    let decision = Decision { at, generation: 1, asked, reads, outcome };
+    let policy = "mine.lua".to_owned();
+    let decision = Decision { at, generation: 1, policy, candidate: true, asked, reads, outcome };
     // Through the log's own form: what it loses would be a difference.
     let text = serde_json::to_string(&decision).unwrap();
     let decision = serde_json::from_str(&text).unwrap();

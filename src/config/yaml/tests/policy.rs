@@ -3,7 +3,7 @@
 use super::*;
 
 /// Reads `policy` beside two listeners, with these overlays.
-fn overlaid(policy: &str, overlays: &[(&str, &str)]) -> Result<Policy, Vec<String>> {
+pub(super) fn overlaid(policy: &str, overlays: &[(&str, &str)]) -> Result<Policy, Vec<String>> {
     let text = format!(
         "listeners: [{{name: inside, address: '[::]:79'}}, {{name: outside, address: '[::]:80'}}]\n{MINIMAL}policy:\n{policy}"
     );

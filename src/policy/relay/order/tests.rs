@@ -18,7 +18,7 @@ fn choices(names: &[&str]) -> Vec<Choice> {
 
 /// A request that is the `seed`th and for the `affinity`th build, in a relay that has seen nobody.
 fn basis(seed: u64, affinity: u64) -> Basis {
-    Basis { seed, affinity: rank(0, &affinity.to_le_bytes()), world: Arc::default(), journal: None }
+    Basis { seed, affinity: rank(0, &affinity.to_le_bytes()), world: Arc::default() }
 }
 
 fn having_seen<const N: usize>(seen: [(&str, Observed); N]) -> Arc<World> {
