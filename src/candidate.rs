@@ -190,6 +190,11 @@ impl Decider {
         matches!(self.trial, Some((_, true)))
     }
 
+    /// It.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Takes note of the end of a stream, as [`Policy::ended`] does.
     pub fn ended(&self, ended: &Ended<'_>, known: &Known<'_>) {
         self.policy.ended(ended, known);

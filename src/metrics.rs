@@ -32,6 +32,8 @@ pub struct Metrics {
     pub registry: Registry,
     /// Decisions.
     pub policy: Policy,
+    /// The decision log.
+    pub decisions: Decisions,
     /// A policy on trial.
     pub candidate: Candidate,
     /// Targets dialled.
@@ -204,6 +206,15 @@ pub struct SharedTable {
     pub refused: Family<ByReason, Counter>,
 }
 
+/// The decision log.
+#[derive(Debug, Clone, Default)]
+pub struct Decisions {
+    /// Decisions that were written to it.
+    pub logged: Counter,
+    /// Decisions that were to be in it and are not: `queue_full`, `unwritable`, `stopping`.
+    pub lost: Family<ByReason, Counter>,
+}
+
 /// Targets dialled.
 #[derive(Debug, Clone, Default)]
 pub struct Upstream {
@@ -239,6 +250,7 @@ impl Metrics {
             listeners: Listeners::default(),
             registry: Registry::default(),
             policy: Policy::default(),
+            decisions: Decisions::default(),
             candidate: Candidate::default(),
             upstream: Upstream::default(),
             reloads: Reloads::default(),
@@ -290,6 +302,9 @@ impl Metrics {
         add(&mut self.encoder, "policy_decisions", "Decisions made", &self.policy.decisions);
         add(&mut self.encoder, "policy_failures", "Decisions that failed, by reason", &self.policy.failures);
         self.register_background();
+        add(&mut self.encoder, "decisions_logged", "Decisions written to the log", &self.decisions.logged);
+        let lost = "Decisions that the log was to have and does not, by reason";
+        add(&mut self.encoder, "decisions_lost", lost, &self.decisions.lost);
         self.candidate.register(&mut self.encoder);
         add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.tried);
         add(&mut self.encoder, "generation", "The generation that serves now", &self.reloads.generation);

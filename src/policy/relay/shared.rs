@@ -36,11 +36,15 @@ pub(super) const SHARED: Namespace = Namespace {
             phases: Phases::KNOWING,
             blame: FailureKind::Error,
             call: |lua, arguments| {
-                within(lua, |held| match held.world.shared.get(&key(arguments), held.at.tick) {
-                    Some(shared::Value::Text(text)) => lua.create_string(&text).map(Value::String),
-                    Some(shared::Value::Number(number)) => Ok(Value::Number(number)),
-                    Some(shared::Value::Boolean(value)) => Ok(Value::Boolean(value)),
-                    None => Ok(Value::Nil),
+                within(lua, |held| {
+                    let key = key(arguments);
+                    let question = || format!("relay.shared.get({key:?})");
+                    match held.world.read(question, || held.world.shared.get(&key, held.at.tick)) {
+                        Some(shared::Value::Text(text)) => lua.create_string(&text).map(Value::String),
+                        Some(shared::Value::Number(number)) => Ok(Value::Number(number)),
+                        Some(shared::Value::Boolean(value)) => Ok(Value::Boolean(value)),
+                        None => Ok(Value::Nil),
+                    }
                 })
             },
         },
@@ -53,7 +57,9 @@ pub(super) const SHARED: Namespace = Namespace {
             blame: FailureKind::Error,
             call: |lua, arguments| {
                 within(lua, |held| {
-                    let keys = held.world.shared.keys(&key(arguments), MAX_KEYS, held.at.tick);
+                    let prefix = key(arguments);
+                    let question = || format!("relay.shared.keys({prefix:?})");
+                    let keys = held.world.read(question, || held.world.shared.keys(&prefix, MAX_KEYS, held.at.tick));
                     lua.create_sequence_from(keys).map(Value::Table)
                 })
             },
