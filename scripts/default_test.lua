@@ -42,3 +42,11 @@ test.case("a zone without gateways is tried directly", function()
   running_on{ hostname = "ex1", log_port = 7900, zone = "us" }
   expect.targets(test.route{ uuid = UUID }, { "direct ex1:7900" })
 end)
+
+test.case("a gateway that runs comes before one that is paused", function()
+  running_on({ hostname = "ex1", log_port = 7900, zone = "us" }, {
+    { hostname = "paused.us", zone = "us", public_port = 7979, state = "paused" },
+    { hostname = "gw.us", zone = "us", public_port = 7979 },
+  })
+  expect.targets(test.route{ uuid = UUID }, { "gateway gw.us:7979", "gateway paused.us:7979" })
+end)

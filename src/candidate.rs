@@ -13,8 +13,8 @@
 mod counts;
 mod course;
 mod differences;
+mod dossier;
 mod share;
-mod standing;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -27,7 +27,7 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 use self::course::{Course, Stage};
-use self::standing::{Standing, Terms};
+use self::dossier::{Dossier, Terms};
 pub use self::view::{Next, Shown, View};
 use crate::config::settings::DryRun;
 use crate::fault::Blame;
@@ -42,7 +42,7 @@ use crate::trial::Verdict;
 pub struct Candidate {
     active: Policy,
     policy: Policy,
-    standing: Arc<Standing>,
+    dossier: Arc<Dossier>,
 }
 
 /// What was decided about a request, and by whom.
@@ -58,8 +58,8 @@ pub struct Decided {
 #[derive(Debug)]
 pub struct Decider {
     policy: Policy,
-    /// Where a candidate is on trial: how it stands, and whether it was the candidate that decided.
-    trial: Option<(Arc<Standing>, bool)>,
+    /// Where a candidate is on trial: its dossier, and whether it was the candidate that decided.
+    trial: Option<(Arc<Dossier>, bool)>,
 }
 
 impl Candidate {
@@ -73,7 +73,7 @@ impl Candidate {
         let next = generation.candidate.clone().zip(generation.settings.policy.candidate.as_ref());
         let Some((policy, settings)) = next else {
             if let Some(previous) = previous {
-                previous.standing.end();
+                previous.dossier.end();
                 info!("there is no candidate any more");
             }
             metrics.shows(0, false);
@@ -87,15 +87,15 @@ impl Candidate {
         };
         let terms = Terms { canary: settings.canary.clone(), rule };
         if let Some(same) = previous.filter(|previous| previous.goes_on(&active, &policy, &terms)) {
-            return Some(Self { active, policy, standing: Arc::clone(&same.standing) });
+            return Some(Self { active, policy, dossier: Arc::clone(&same.dossier) });
         }
-        let known = previous.filter(|previous| previous.policy.is(&policy)).map(|previous| previous.standing.course());
-        previous.iter().for_each(|previous| previous.standing.end());
+        let known = previous.filter(|previous| previous.policy.is(&policy)).map(|previous| previous.dossier.course());
+        previous.iter().for_each(|previous| previous.dossier.end());
         let course = match known {
             Some(course) => course.resumed(terms.canary.clone(), now),
             None => Course::new(terms.canary.clone(), now),
         };
-        let begun = Self { active, policy, standing: Arc::new(Standing::new(terms, course, metrics.clone(), now)) };
+        let begun = Self { active, policy, dossier: Arc::new(Dossier::new(terms, course, metrics.clone(), now)) };
         begun.announce();
         Some(begun)
     }
@@ -106,7 +106,7 @@ impl Candidate {
         let now = Verdict::of(&self.active, request);
         let then = self.ask(request);
         if let Some(then) = &then {
-            self.standing.compared(request, &now, then);
+            self.dossier.compared(request, &now, then);
         }
         // This very decision may have cost it its share.
         if !takes || !self.takes(request) {
@@ -114,11 +114,11 @@ impl Candidate {
         }
         match then {
             Some(Verdict { route: Ok(route), broken: None }) => {
-                self.standing.counts.taken.inc();
+                self.dossier.counts.taken.inc();
                 self.decided(Ok(route), true)
             }
             _ => {
-                self.standing.counts.fell_back.inc();
+                self.dossier.counts.fell_back.inc();
                 self.decided(now.route, false)
             }
         }
@@ -131,30 +131,30 @@ impl Candidate {
 
     /// Whether nothing changes for it that its counts depend on.
     fn goes_on(&self, active: &Policy, policy: &Policy, terms: &Terms) -> bool {
-        self.policy.is(policy) && self.active.is(active) && self.standing.terms == *terms
+        self.policy.is(policy) && self.active.is(active) && self.dossier.terms == *terms
     }
 
     fn takes(&self, request: &Request<'_>) -> bool {
-        share::takes(self.standing.percent(), request)
+        share::takes(self.dossier.percent(), request)
     }
 
     /// Asks the candidate, unless it rests.
     fn ask(&self, request: &Request<'_>) -> Option<Verdict> {
-        if self.standing.rests(request.known.at) {
-            self.standing.counts.unasked.inc();
+        if self.dossier.rests(request.known.at) {
+            self.dossier.counts.unasked.inc();
             return None;
         }
         let start = Instant::now();
         let verdict = Verdict::checked(&self.policy, request);
         if verdict.route.as_ref().is_err_and(|failure| failure.kind.is_limit()) {
-            self.standing.rest(request.known.at, start.elapsed());
+            self.dossier.rest(request.known.at, start.elapsed());
         }
         Some(verdict)
     }
 
     fn decided(&self, route: Result<Route, Failure>, by_candidate: bool) -> Decided {
         let policy = if by_candidate { &self.policy } else { &self.active };
-        let trial = Some((Arc::clone(&self.standing), by_candidate));
+        let trial = Some((Arc::clone(&self.dossier), by_candidate));
         Decided { route, by: Decider { policy: policy.clone(), trial } }
     }
 
@@ -164,7 +164,7 @@ impl Candidate {
         if self.policy.is(&self.active) {
             warn!(candidate, "the candidate is the policy itself; take policy.candidate out of the configuration");
         }
-        match self.standing.course().stage() {
+        match self.dossier.course().stage() {
             Stage::Sharing(0) => info!(candidate, policy, "the candidate decides beside the policy, without effect"),
             Stage::Sharing(percent) => {
                 info!(candidate, policy, percent, "the candidate decides a share of the requests");
@@ -190,12 +190,17 @@ impl Decider {
         matches!(self.trial, Some((_, true)))
     }
 
+    /// It.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Takes note of the end of a stream, as [`Policy::ended`] does.
     pub fn ended(&self, ended: &Ended<'_>, known: &Known<'_>) {
         self.policy.ended(ended, known);
-        if let Some((standing, by_candidate)) = &self.trial {
+        if let Some((dossier, by_candidate)) = &self.trial {
             let failed = [Blame::Policy, Blame::Upstream].map(Blame::as_str).contains(&ended.blame);
-            standing.ended(*by_candidate, failed, known.at);
+            dossier.ended(*by_candidate, failed, known.at);
         }
     }
 }

@@ -217,6 +217,7 @@ fn settings(zone: &str, listener: Listener, upstream: Upstream, registry: &Path)
         policy: Policy::default(),
         upstream,
         stream: Stream::default(),
+        decisions: None,
         monitoring: None,
         log: Log::default(),
         process: Process::default(),

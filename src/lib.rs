@@ -17,6 +17,7 @@ pub mod candidate;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod decisions;
 pub mod demo;
 pub mod explain;
 pub mod fault;

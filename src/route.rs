@@ -1,12 +1,15 @@
 //! A policy's answer: where to go for a build's log, in which order, or what to say instead. It never goes anywhere
 //! itself, and holds only what a session can carry out.
 
+mod data;
 mod limit;
 mod reply;
 mod tags;
 
 use std::fmt;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 pub use self::limit::{BadLimit, Limit};
 pub use self::reply::{BadReply, Reply};
@@ -15,16 +18,19 @@ use crate::names::Hostname;
 use crate::registry::{Gateway, Worker};
 
 /// What a policy decided for one request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Route {
     /// What is done.
     pub way: Way,
     /// What the policy calls the stream, for its record and for metrics.
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
     pub tags: Tags,
 }
 
 /// What is done about one request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Way {
     /// Try these, in this order. Never empty.
     ///
@@ -38,7 +44,8 @@ pub enum Way {
 }
 
 /// One way to a build's log.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Target {
     /// What it is, for records and metrics.
     pub kind: TargetKind,
@@ -55,11 +62,13 @@ pub struct Target {
     /// Longest wait for its TLS handshake, in the place of the configuration's.
     pub handshake_timeout: Option<Limit>,
     /// The registry's own name of the gateway that this is, by which a relay recognizes itself.
+    #[serde(serialize_with = "data::text", deserialize_with = "data::shared_text")]
     pub gateway: Option<Arc<str>>,
 }
 
 /// What stands at the other end of a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TargetKind {
     /// The executor that runs the build.
     Direct,

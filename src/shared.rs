@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::candidate::{Candidate, Decided};
+use crate::decisions;
 use crate::generation::Generation;
 use crate::metrics::Metrics;
 use crate::policy::{Known, Moment, Request, SharedTable, World};
@@ -30,6 +31,8 @@ pub struct Shared {
     pub pipes: Pipes,
     /// What policies know from one generation to the next.
     pub world: Arc<World>,
+    /// Where decisions are kept, as far as a generation wants it.
+    pub decisions: decisions::Log,
     deciding: ArcSwap<Deciding>,
 }
 
@@ -54,9 +57,10 @@ impl Shared {
         let table = SharedTable::new(limit, metrics.policy.shared.clone());
         Self {
             registry: generation.open_registry(&metrics, services),
-            world: Arc::new(World { shared: table, seen: dialler.seen() }),
+            world: Arc::new(World { shared: table, seen: dialler.seen(), journal: None }),
             dialler,
             pipes: Pipes::new(PIPES),
+            decisions: decisions::Log::new(metrics.decisions.clone(), services),
             deciding: ArcSwap::from_pointee(Deciding::new(Arc::new(generation), Itself::default(), candidate)),
             metrics,
         }
@@ -65,6 +69,11 @@ impl Shared {
     /// What is known now, with `snapshot` for what the registry knows.
     pub fn known<'a>(&'a self, snapshot: &'a Arc<Snapshot>) -> Known<'a> {
         Known { snapshot, world: &self.world, at: Moment::now() }
+    }
+
+    /// Decides about one request as `deciding` does, and keeps the decision where its generation wants it kept.
+    pub fn decide(&self, deciding: &Deciding, request: &Request<'_>) -> Decided {
+        self.decisions.witness(&deciding.generation, request, |request| deciding.decide(request))
     }
 
     /// What decides about the next stream.
@@ -85,6 +94,7 @@ impl Shared {
         if let Some(tls) = &generation.zookeeper_tls {
             self.registry.replace_tls(tls.clone());
         }
+        self.decisions.follow(generation.settings.decisions.as_ref());
         let previous = self.deciding.load();
         let candidate = Candidate::of(&generation, previous.candidate.as_ref(), &self.metrics.candidate, Moment::now());
         self.deciding.store(Arc::new(Deciding::new(generation, itself, candidate)));

@@ -3,6 +3,7 @@
 //! it was given.
 
 mod comparison;
+pub mod replay;
 mod report;
 mod run;
 #[cfg(test)]

@@ -75,10 +75,10 @@ pub struct Shown {
 }
 
 pub(super) fn of(candidate: &Candidate) -> View {
-    let Candidate { active, policy, standing } = candidate;
-    let counts = &standing.counts;
+    let Candidate { active, policy, dossier } = candidate;
+    let counts = &dossier.counts;
     let of_kind = |kind: Kind| (kind.as_str().to_owned(), counts.of(kind).map_or(0, |count| count.get()));
-    let (course, differences) = (standing.course(), standing.differences());
+    let (course, differences) = (dossier.course(), dossier.differences());
     let groups = differences.groups().into_iter().map(|(alike, group)| Shown {
         kind: alike.kind.as_str().to_owned(),
         now: alike.now.clone(),
@@ -89,7 +89,7 @@ pub(super) fn of(candidate: &Candidate) -> View {
         last: written(group.at),
     });
     let next = |Ahead { percent, decisions, streams }| {
-        let after = written(course.since().wall + standing.terms.canary.step_every);
+        let after = written(course.since().wall + dossier.terms.canary.step_every);
         Next { percent, after, decisions, streams }
     };
     View {
@@ -102,7 +102,7 @@ pub(super) fn of(candidate: &Candidate) -> View {
             Stage::Sharing(_) => None,
         },
         next: course.ahead().map(next),
-        compared: counts.decisions(standing.terms.rule).total(),
+        compared: counts.decisions(dossier.terms.rule).total(),
         different: Kind::ALL.map(of_kind).into_iter().filter(|(_, count)| *count > 0).collect(),
         unasked: counts.unasked.get(),
         taken: counts.taken.get(),

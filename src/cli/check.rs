@@ -97,6 +97,7 @@ pub fn examine(loaded: &Loaded) -> Findings {
     }
     findings.problems.extend(registry(loaded));
     findings.problems.extend(user(loaded));
+    findings.warnings.extend(decisions(loaded));
     findings
 }
 
@@ -214,6 +215,14 @@ fn registry(loaded: &Loaded) -> Vec<Problem> {
 fn user(loaded: &Loaded) -> Option<Problem> {
     let error = process::check_user(loaded.settings.process.user.as_deref()?).err()?;
     Some(loaded.sources.problem("process.user", error.to_string()))
+}
+
+/// That the decision log's folder is there. A relay serves without it, and may do so for long before anybody looks.
+fn decisions(loaded: &Loaded) -> Option<Problem> {
+    let folder = loaded.settings.decisions.as_ref()?.file.parent()?;
+    let missing = !folder.as_os_str().is_empty() && !folder.is_dir();
+    let text = || format!("{} is no folder; no decision will be kept until it is", folder.display());
+    missing.then(|| loaded.sources.problem("decisions.file", text()))
 }
 
 fn tell(err: &mut dyn Write, problems: &[Problem], warnings: &[Problem]) -> anyhow::Result<Exit> {

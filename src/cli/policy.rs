@@ -2,6 +2,7 @@
 
 mod diff;
 mod reference;
+mod replay;
 mod shadow;
 mod test;
 
@@ -13,6 +14,7 @@ use crate::cli::Exit;
 use crate::config::Environment;
 pub use diff::Diff;
 pub use reference::{Form, Reference};
+pub use replay::Replay;
 pub use shadow::Shadow;
 pub use test::Test;
 
@@ -23,6 +25,7 @@ Examples:
   fingerpost policy reference
   fingerpost policy reference relay.via
   fingerpost policy diff ./new.lua
+  fingerpost policy replay --log decisions.jsonl --policy ./new.lua
   fingerpost policy shadow
   fingerpost policy test ./policies")]
 pub enum Policy {
@@ -40,6 +43,13 @@ pub enum Policy {
     /// them: its types, its arguments, and when it may be used. With --format it writes the whole reference as a page,
     /// or as definitions for an editor.
     Reference(Reference),
+    /// Show what another policy would have decided on the traffic of the past.
+    ///
+    /// Reads decision logs, which a relay keeps with `decisions` in its configuration, and asks the policy every request in
+    /// them again, with everything that was known then. It needs neither a relay nor a registry, so that a change of a
+    /// policy can be tested on last week's traffic before it is merged. A decision that rests on something that the log
+    /// does not hold, because the policy of the past did not look at it, is counted and not judged.
+    Replay(Replay),
     /// Show how a candidate does beside the policy of a running relay.
     ///
     /// Asks the relay of this configuration, by its command socket, for the policy that policy.candidate puts on trial:
@@ -67,6 +77,7 @@ pub fn policy(
     match asked {
         Policy::Diff(asked) => diff::diff(asked, environment, out),
         Policy::Reference(asked) => reference::reference(asked, out, err),
+        Policy::Replay(asked) => replay::replay(asked, environment, out, err),
         Policy::Shadow(asked) => shadow::shadow(asked, environment, out, err),
         Policy::Test(asked) => test::test(asked, environment, out, err),
     }

@@ -62,6 +62,7 @@ fn every_command_has_a_manual_page() {
         "-man",
         "-policy-diff",
         "-policy-reference",
+        "-policy-replay",
         "-policy-shadow",
         "-policy-test",
         "-policy",

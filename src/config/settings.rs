@@ -34,6 +34,8 @@ pub struct Settings {
     pub registry: Registry,
     /// The Lua that decides, and what it may use.
     pub policy: Policy,
+    /// Where decisions are kept; `None` keeps none.
+    pub decisions: Option<Decisions>,
     /// How targets are dialled.
     pub upstream: Upstream,
     /// How bytes are moved.
@@ -120,6 +122,17 @@ pub struct HostPort {
     pub port: u16,
 }
 
+/// Where decisions are kept, and how many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decisions {
+    /// The file that is written. Those that were full have `.1`, `.2` and so on after its name, the newest first.
+    pub file: PathBuf,
+    /// A file that would grow beyond this many bytes is full.
+    pub max_size: u64,
+    /// Full files that are kept beside the one that is written.
+    pub keep: u32,
+}
+
 /// How targets are dialled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -204,6 +217,13 @@ impl ZooKeeper {
     pub const SESSION_TIMEOUT: Duration = Duration::from_secs(120);
     /// Shorter than the patience of any viewer.
     pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+}
+
+impl Decisions {
+    /// Some hundred thousand decisions, in bytes.
+    pub const MAX_SIZE: u64 = 64 << 20;
+    /// With the one that is written, half a gigabyte in all.
+    pub const KEEP: u32 = 7;
 }
 
 impl std::fmt::Display for HostPort {

@@ -6,11 +6,14 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::node::Node;
 use crate::config::section::{Report, Section};
 use crate::config::settings::{
-    Listener, Log, LogFormat, Monitoring, Process, Registration, Registry, Settings, Stream, Upstream,
+    Decisions, Listener, Log, LogFormat, Monitoring, Process, Registration, Registry, Settings, Stream, Upstream,
 };
-use crate::config::value::{boolean, duration, hostname, log_filter, one_of, socket_address, text, whole, zone};
+use crate::config::value::{
+    Parsed, boolean, duration, expected, hostname, log_filter, one_of, size, socket_address, text, whole, zone,
+};
 use crate::config::{Draft, Loaded, fqdn};
 use crate::names::Hostname;
 
@@ -35,6 +38,12 @@ const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST;
 /// `MAX_TCP_KEEPINTVL`, `MAX_TCP_KEEPCNT` in Linux's `tcp.h`).
 const KEEPALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(32_767);
 const PROBES: RangeInclusive<u32> = 1..=127;
+
+/// Files of decisions that are kept, each of them renamed when one is full.
+const KEPT: RangeInclusive<u32> = 0..=1000;
+
+/// The components of a large site alone take tens of KiB, and every file begins with them.
+const SMALLEST_LOG: u64 = 64 << 10;
 
 /// What a configuration depends on beside its own text.
 #[derive(Clone, Copy)]
@@ -68,6 +77,7 @@ fn settings(mut root: Section<'_>, around: Surroundings<'_>) -> Option<Settings>
     }
     let settings = Settings {
         policy: policy::policy(&mut root, &listeners, around),
+        decisions: decisions(&mut root),
         upstream: upstream(&mut root),
         stream: stream(&mut root),
         monitoring: monitoring(&mut root),
@@ -116,6 +126,19 @@ fn exists(section: &Section<'_>, name: &str, listeners: &[Listener]) {
     if !known.contains(&name) {
         section.problem("listener", format!("no listener is called {name:?}; there are: {}", known.join(", ")));
     }
+}
+
+fn decisions(root: &mut Section<'_>) -> Option<Decisions> {
+    let mut section = root.section("decisions")?;
+    let file = section.required_path("file");
+    let max_size = section.value("max_size", log_size).unwrap_or(Decisions::MAX_SIZE);
+    let keep = section.value("keep", whole(KEPT)).unwrap_or(Decisions::KEEP);
+    Some(Decisions { file: file?, max_size, keep })
+}
+
+fn log_size(node: &Node) -> Parsed<u64> {
+    let bytes = u64::try_from(size(node)?).unwrap_or(u64::MAX);
+    if bytes >= SMALLEST_LOG { Ok(bytes) } else { Err(expected("a size of at least 64KiB", node)) }
 }
 
 fn upstream(root: &mut Section<'_>) -> Upstream {

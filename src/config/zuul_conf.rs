@@ -122,6 +122,7 @@ fn settings(
         policy: Policy::default(),
         upstream: Upstream { tls, ..Upstream::default() },
         stream: Stream::default(),
+        decisions: None,
         monitoring,
         log: Log::default(),
         process: process(fingergw, home),

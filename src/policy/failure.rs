@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use mlua::debug::Debug;
 use mlua::{Function, Lua};
+use serde::{Deserialize, Serialize};
 
 use super::depth;
 
@@ -20,7 +21,8 @@ const MAX_EXCERPT: usize = 160;
 const MAX_FRAMES: usize = 10;
 
 /// Why a decision came to nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[error("{}: {message}{}", Location(file, *line), Beside(excerpt.as_deref()))]
 pub struct Failure {
     /// What kind of failure, for metrics.
@@ -32,6 +34,7 @@ pub struct Failure {
     /// What happened, and what to do.
     pub message: String,
     /// The text of that line, if there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
 }
 
@@ -65,7 +68,8 @@ impl LoadError {
 }
 
 /// The kinds of failure, a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// It took longer than it may.
     Time,

@@ -5,7 +5,10 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::SharedTable;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Journal, Reads, SharedTable};
 use crate::registry::Snapshot;
 use crate::upstream::Seen;
 
@@ -27,6 +30,8 @@ pub struct World {
     pub shared: SharedTable,
     /// What was seen of targets.
     pub seen: Seen,
+    /// Takes notes of what scripts read of all this and of the registry, or tells them what others read.
+    pub journal: Option<Journal>,
 }
 
 /// One moment, on the clock of people and on the one that never jumps.
@@ -36,6 +41,34 @@ pub struct Moment {
     pub wall: SystemTime,
     /// What ages and expiries are measured by.
     pub tick: Instant,
+}
+
+impl World {
+    /// The same world, where everything that is read is noted.
+    #[must_use]
+    pub fn witnessed(&self) -> Self {
+        Self { journal: Some(Journal::default()), ..self.clone() }
+    }
+
+    /// The same world, where nothing is known but what was read in another.
+    #[must_use]
+    pub fn replaying(&self, reads: Reads) -> Self {
+        Self { journal: Some(Journal::replaying(reads)), ..self.clone() }
+    }
+
+    /// Answers `question` by a `look` at what is known, or by what was seen when it was decided for the first time.
+    ///
+    /// Everything that a script can learn of the relay's state comes through here, but what follows from the
+    /// components, from the registry's age, from the clock and from the seed: they are kept with every decision.
+    pub(super) fn read<T>(&self, question: impl FnOnce() -> String, look: impl FnOnce() -> T) -> T
+    where
+        T: Serialize + DeserializeOwned + Default,
+    {
+        match &self.journal {
+            None => look(),
+            Some(journal) => journal.read(question(), look),
+        }
+    }
 }
 
 impl Moment {
@@ -51,6 +84,7 @@ impl Default for World {
         Self {
             shared: SharedTable::new(SharedTable::DEFAULT_LIMIT, crate::metrics::SharedTable::default()),
             seen: Seen::of_observations([]),
+            journal: None,
         }
     }
 }

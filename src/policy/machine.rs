@@ -18,6 +18,13 @@ use super::program::Program;
 use super::testing::probe;
 use super::{FailureKind, library};
 
+/// What a machine may hold, in bytes, and what the configuration calls that.
+#[derive(Clone, Copy)]
+struct Memory {
+    limit: usize,
+    key: &'static str,
+}
+
 /// A sandbox with the library in it. After a limit was hit it must not be used again.
 pub(super) struct Machine {
     watch: Arc<Stopwatch>,
@@ -28,13 +35,6 @@ pub(super) struct Machine {
     chunks: Chunks,
     memory: Memory,
     lua: Lua,
-}
-
-/// What a machine may hold, in bytes, and what the configuration calls that.
-#[derive(Clone, Copy)]
-struct Memory {
-    limit: usize,
-    key: &'static str,
 }
 
 impl Machine {
@@ -111,15 +111,9 @@ impl Machine {
         let depth = Depth::new(program.recursion_limit);
         watch.start();
         watch.watch(&lua, &depth, more);
+        let chunks = program.chunks.clone();
         let memory = Memory { limit: program.memory_limit, key: program.keys.memory };
-        Ok(Self {
-            watch,
-            depth,
-            thread: Cell::new(thread::current().id()),
-            chunks: program.chunks.clone(),
-            memory,
-            lua,
-        })
+        Ok(Self { watch, depth, thread: Cell::new(thread::current().id()), chunks, memory, lua })
     }
 
     fn start_watch(&self) {

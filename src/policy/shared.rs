@@ -5,6 +5,7 @@
 //! there takes no turn: numbers are atomic cells, shared by every map they are in. Time comes in as an argument, so
 //! that whoever tests a policy can turn the clock.
 
+mod data;
 mod ledger;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 mod folders;
 mod hooks;
 mod isolation;
+mod journal;
 mod loading;
 mod mistakes;
 mod order;

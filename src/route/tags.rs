@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use serde::{Deserialize, Serialize};
+
 /// Up to [`Tags::MAX`] keys with a value each, in the order of their keys: a Lua table has none of its own.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<String, String>")]
 pub struct Tags(BTreeMap<String, String>);
 
 /// Pairs that cannot be tags.

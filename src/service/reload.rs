@@ -65,6 +65,7 @@ mod tests {
             policy: Policy::default(),
             upstream: Upstream::default(),
             stream: Stream::default(),
+            decisions: None,
             monitoring: None,
             log: Log::default(),
             process: Process { user: None, command_socket: None, pid_file: None, workers: None },

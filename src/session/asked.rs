@@ -69,7 +69,7 @@ impl<'a> Asked<'a> {
             identity: viewer.identity.as_ref(),
             seed: self.seed,
         };
-        let Decided { route, by } = self.deciding.decide(&request);
+        let Decided { route, by } = self.shared.decide(&self.deciding, &request);
         record.decided(by.is_candidate());
         tell(by, self.shared, record);
         let route = route.map_err(|failure| Fault::Policy(failure.to_string()))?;

@@ -5,13 +5,15 @@
 use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
 
 use super::certificate::{self, Names};
 use super::load::{self, Loader};
 use super::{LoadError, digest};
 
 /// A peer, as its verified certificate names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Identity {
     /// The distinguished name, as RFC 4514 text.
     pub subject: String,

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::names::Hostname;
 use crate::route::Target;
 
@@ -23,7 +25,8 @@ pub struct Seen {
 }
 
 /// What was seen of one peer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Observed {
     /// Streams of this relay that it carries now.
     pub open_streams: u32,

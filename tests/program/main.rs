@@ -16,6 +16,7 @@ mod support;
 
 mod background;
 mod check;
+mod decisions;
 mod demo;
 mod diff;
 mod explain;

@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 
+use bytesize::ByteSize;
+
 use crate::config::Loaded;
-use crate::config::settings::{Candidate, ClientCertificates, ListenAddress, Listener, Registry, Settings};
+use crate::config::settings::{Candidate, ClientCertificates, Decisions, ListenAddress, Listener, Registry, Settings};
 
 /// Writes the summary; so many of the policy's tests were run, and passed.
 pub(super) fn write(out: &mut dyn Write, loaded: &Loaded, tests_passed: usize) -> io::Result<()> {
@@ -15,6 +17,10 @@ pub(super) fn write(out: &mut dyn Write, loaded: &Loaded, tests_passed: usize) -
     }
     writeln!(out, "  registry  {}", registry(settings))?;
     writeln!(out, "  policy    {}", policy(settings, tests_passed))?;
+    if let Some(Decisions { file, max_size, keep }) = &settings.decisions {
+        let most = ByteSize::b(max_size.saturating_mul(u64::from(*keep) + 1));
+        writeln!(out, "  decisions {}, at most {most} in all", file.display())?;
+    }
     writeln!(out, "  upstream  {}", upstream(settings))
 }
 

@@ -290,3 +290,19 @@ fn files_of_zuul_conf_are_told_at_their_options() {
     // The port and the dialler use the same files: once is enough.
     assert_eq!(places(&problems), ["zuul.conf:4: [fingergw] tls_key: other.key"]);
 }
+
+#[test]
+fn a_decision_log_is_summed_up_and_warned_about_if_it_has_no_folder() {
+    let site = Site::new();
+    site.write("registry.yaml", "{}");
+    let check = |log: &str| {
+        let decisions = format!("decisions: {{file: {log}, max_size: 1MiB, keep: 3}}");
+        site.check("f.yaml", &format!("hostname: relay\nregistry: {{file: registry.yaml}}\n{decisions}\n"))
+    };
+    let good = check("log");
+    assert!(good.err.is_empty() && good.out.contains("\n  decisions log, at most 4.0 MiB in all\n"), "{}", good.out);
+    let checked = check("none/log");
+    assert_eq!(checked.exit, Exit::Done, "it harms no stream");
+    let warning = "warning: f.yaml:3: decisions.file: none is no folder; no decision will be kept until it is";
+    assert_eq!(checked.err, [warning]);
+}

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Candidate;
 use crate::names::Zone;
 
@@ -81,7 +83,8 @@ pub struct Rule {
 pub type Params = BTreeMap<String, Param>;
 
 /// One value for scripts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Param {
     /// `true` or `false`.
     Bool(bool),

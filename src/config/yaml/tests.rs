@@ -90,7 +90,7 @@ fn every_key_is_documented() {
         documented.extend(present.then_some(setting));
     }
     assert_eq!(asked, documented);
-    assert_eq!(documented.len(), 109, "{documented:#?}");
+    assert_eq!(documented.len(), 113, "{documented:#?}");
 }
 
 /// A documented value that is no example is either needed or a default: without it the settings stay the same.
@@ -116,7 +116,7 @@ fn documented_values_are_defaults_also_where_they_are_off() {
         }
     }
     assert_eq!(needed, ["- name: finger", "address: \"[::]:79\""]);
-    assert_eq!(defaults, 45);
+    assert_eq!(defaults, 47);
 }
 
 #[test]
@@ -163,6 +163,7 @@ fn every_setting() -> Settings {
         registration: Registration { enabled: false, listener: Some("plain".to_owned()), public_port: Some(5) },
         registry: every_registry(),
         policy: every_policy(),
+        decisions: Some(Decisions { file: file("decisions.jsonl"), max_size: 1 << 20, keep: 25 }),
         upstream: Upstream {
             timeout: seconds(23),
             connect_timeout: seconds(11),
@@ -280,6 +281,23 @@ fn everything_that_is_wrong_is_told_at_once_with_its_line() {
     let expected: Vec<_> = include_str!("tests/all_wrong.txt").lines().collect();
     assert_eq!(problems_of(include_str!("tests/all_wrong.yaml")), expected);
     assert_eq!(expected.len(), 43);
+}
+
+#[test]
+fn a_decision_log_has_a_file_and_room_in_it() {
+    let decisions = |inner: &str| load(&format!("{MINIMAL}decisions: {{{inner}}}")).map(|it| it.settings.decisions);
+    let defaults = Decisions { file: file("d"), max_size: 64 << 20, keep: 7 };
+    assert_eq!(decisions("file: d").unwrap(), Some(defaults));
+    let problems = decisions("max_size: 10, keep: 2000").unwrap_err().to_string().replace("/etc/fp/f.yaml:2: ", "");
+    let problems: Vec<_> = problems.lines().collect();
+    assert_eq!(
+        problems,
+        [
+            "decisions.file: is missing; it has no default",
+            "decisions.max_size: expected a size of at least 64KiB, found 10",
+            "decisions.keep: expected a whole number from 0 to 1000, found 2000",
+        ]
+    );
 }
 
 #[test]

@@ -62,6 +62,7 @@ fn a_site_without_a_section_of_its_own_has_zuuls_defaults() {
         policy: Policy::default(),
         upstream: Upstream::default(),
         stream: Stream::default(),
+        decisions: None,
         monitoring: None,
         log: Log::default(),
         process: Process { command_socket: Some(COMMAND_SOCKET.into()), ..Process::default() },
@@ -113,6 +114,7 @@ fn every_option_reaches_its_setting() {
         upstream: Upstream { tls: Some(tls), ..Upstream::default() },
         stream: Stream::default(),
         monitoring: Some(Monitoring { address: "127.0.0.1:9091".parse().unwrap() }),
+        decisions: None,
         log: Log::default(),
         process: Process {
             user: Some("zuul".to_owned()),

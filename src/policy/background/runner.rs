@@ -53,6 +53,10 @@ impl Runner {
         if timeout(PATIENCE, before.wait()).await.is_err() {
             warn!("background work of the generation before does not end; the new one's begins beside it");
         }
+        // Of many generations in a row, those in between never begin, and keep the last one waiting for nothing.
+        if self.stop.is_cancelled() {
+            return;
+        }
         let Ok(outside) = spawn_blocking(outside).await else { return };
         // Not before the last generation's is gone: they show the same.
         let mut tally = Tally::new(&self.metrics, &self.policy, self.places.len());

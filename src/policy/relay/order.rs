@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mlua::{Lua, Table, Value};
 
+use super::seen;
 use crate::policy::World;
 use crate::policy::call;
 use crate::policy::description::{Name, Phase, Type, name};
@@ -113,7 +114,7 @@ impl Order {
     fn key(&self, place: usize, choice: &Choice, basis: &Basis) -> (u64, u64) {
         let Some(target) = choice.targets.first() else { return (0, 0) };
         let address = address(target);
-        let seen = || basis.world.seen.of_target(target);
+        let seen = || seen::noted(&basis.world, target);
         // Of its place too: two choices may begin with one target, and each has a chance of its own.
         let chance = rank(rank(basis.seed, &(place as u64).to_le_bytes()), address.as_bytes());
         match self {

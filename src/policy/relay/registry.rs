@@ -10,6 +10,7 @@ use crate::policy::FailureKind;
 use crate::policy::call::{self, Held};
 use crate::policy::description::{Arguments, Function, Parameter, Phases, Type, parameter};
 use crate::policy::facts::{Described as _, fact, text};
+use crate::policy::journal::Shared;
 use crate::policy::kept::Kept;
 use crate::policy::rank::rank;
 use crate::registry::{Build, Executor, Gateway};
@@ -44,7 +45,13 @@ pub(super) const ZONES: Function = Function {
     returns: Type::List(&Type::String),
     phases: Phases::KNOWING,
     blame: FailureKind::Error,
-    call: |lua, _| within(lua, |held| list(lua, held.snapshot.named_zones(), |zone| text(lua, zone.as_str()))),
+    call: |lua, _| {
+        within(lua, |held| {
+            let named = || held.snapshot.named_zones().into_iter().take(MAX_LISTED).cloned().collect();
+            let zones: Vec<Zone> = held.world.read(|| "relay.zones()".to_owned(), named);
+            list(lua, &zones, |zone| text(lua, zone.as_str()))
+        })
+    },
 };
 
 pub(super) const EXECUTORS: Function = Function {
@@ -73,7 +80,10 @@ pub(super) const BUILD_BY_UUID: Function = Function {
     call: |lua, arguments| {
         within(lua, |held| {
             let uuid = short(arguments.at(0), BuildId::MAX_LEN).and_then(|uuid| BuildId::parse(&uuid));
-            fact(lua, uuid.and_then(|uuid| held.snapshot.builds.get(&uuid)))
+            let Some(uuid) = uuid else { return Ok(Value::Nil) };
+            let known = || held.snapshot.builds.get(&uuid).cloned().map(Shared);
+            let build = held.world.read(|| format!("relay.build({:?})", uuid.as_str()), known);
+            fact(lua, build.as_ref().map(|Shared(build)| build))
         })
     },
 };
@@ -88,7 +98,9 @@ pub(super) const BUILDS: Function = Function {
     call: |lua, arguments| {
         within(lua, |held| {
             let tenant = tenant(arguments);
-            list(lua, held.snapshot.builds.of_tenant(&tenant), |build| fact(lua, Some(build)))
+            let known = || held.snapshot.builds.of_tenant(&tenant).take(MAX_LISTED).cloned().map(Shared).collect();
+            let builds: Vec<Shared<Build>> = held.world.read(|| format!("relay.builds({tenant:?})"), known);
+            list(lua, &builds, |Shared(build)| fact(lua, Some(build)))
         })
     },
 };
@@ -100,7 +112,14 @@ pub(super) const TENANTS: Function = Function {
     returns: Type::List(&Type::String),
     phases: Phases::KNOWING,
     blame: FailureKind::Error,
-    call: |lua, _| within(lua, |held| list(lua, held.snapshot.builds.tenants(), |(tenant, _)| text(lua, tenant))),
+    call: |lua, _| {
+        within(lua, |held| {
+            let known =
+                || held.snapshot.builds.tenants().take(MAX_LISTED).map(|(tenant, _)| tenant.to_owned()).collect();
+            let tenants: Vec<String> = held.world.read(|| "relay.tenants()".to_owned(), known);
+            list(lua, &tenants, |tenant| text(lua, tenant))
+        })
+    },
 };
 
 pub(super) const BUILD_COUNT: Function = Function {
@@ -110,7 +129,13 @@ pub(super) const BUILD_COUNT: Function = Function {
     returns: Type::Number,
     phases: Phases::KNOWING,
     blame: FailureKind::Error,
-    call: |lua, arguments| within(lua, |held| Ok(number(held.snapshot.builds.count_of(&tenant(arguments))))),
+    call: |lua, arguments| {
+        within(lua, |held| {
+            let tenant = tenant(arguments);
+            let count = || held.snapshot.builds.count_of(&tenant);
+            Ok(number(held.world.read(|| format!("relay.build_count({tenant:?})"), count)))
+        })
+    },
 };
 
 pub(super) const RUNNING_COUNT: Function = Function {
@@ -122,8 +147,9 @@ pub(super) const RUNNING_COUNT: Function = Function {
     blame: FailureKind::Error,
     call: |lua, arguments| {
         within(lua, |held| {
-            let running = zone(arguments.at(0)).map(|zone| held.snapshot.builds.running_in(zone.as_ref()));
-            Ok(number(running.unwrap_or_default()))
+            let Some(zone) = zone(arguments.at(0)) else { return Ok(number(0)) };
+            let question = || format!("relay.running_count({})", name(zone.as_ref()));
+            Ok(number(held.world.read(question, || held.snapshot.builds.running_in(zone.as_ref()))))
         })
     },
 };
@@ -187,6 +213,11 @@ fn tenant(arguments: &Arguments) -> String {
 fn short(value: &Value, most: usize) -> Option<String> {
     let text = value.as_string().filter(|text| text.as_bytes().len() <= most)?;
     text.to_str().ok().map(|text| text.to_owned())
+}
+
+/// A zone as a script names it.
+fn name(zone: Option<&Zone>) -> String {
+    zone.map_or_else(|| "nil".to_owned(), |zone| format!("{:?}", zone.as_str()))
 }
 
 fn number(count: usize) -> Value {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use mlua::{Lua, Value};
 
 use super::routes::{self, ADDRESS, borrow};
-use crate::policy::FailureKind;
 use crate::policy::call;
 use crate::policy::description::{Arguments, Function, Phases, Type, parameter};
 use crate::policy::facts::{Described as _, fact};
 use crate::policy::failure::Complaint;
+use crate::policy::{FailureKind, World};
 use crate::registry::{Gateway, Worker};
 use crate::route::Target;
 use crate::upstream::Observed;
@@ -37,9 +37,23 @@ pub(super) const SEEN: Function = Function {
 fn seen(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
     let Some(held) = call::held(lua) else { return Ok(Value::Nil) };
     match target(arguments.at(0)) {
-        Ok(target) => fact(lua, target.and_then(|target| held.world.seen.of_target(&target)).as_ref()),
+        Ok(None) => Ok(Value::Nil),
+        Ok(Some(target)) => fact(lua, noted(&held.world, &target).as_ref()),
         Err(problem) => Err(Complaint::raised(lua, FailureKind::Error, &format!("relay.seen: {problem}"))),
     }
+}
+
+/// What was seen of whom `target` dials, through the journal.
+pub(super) fn noted(world: &World, target: &Target) -> Option<Observed> {
+    world.read(|| question(target), || world.seen.of_target(target))
+}
+
+/// Who is meant, whatever else `target` says of how to get there.
+fn question(target: &Target) -> String {
+    let Target { host, port, tls, .. } = target;
+    let host = host.as_str().to_ascii_lowercase();
+    let tls = tls.then(|| format!(" over TLS as {}", target.tls_name().as_str().to_ascii_lowercase()));
+    format!("relay.seen({host}:{port}{})", tls.unwrap_or_default())
 }
 
 /// What a dialler would dial; `None` where no port is registered, so that nobody ever did.

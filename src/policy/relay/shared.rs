@@ -37,9 +37,11 @@ pub(super) const SHARED: Namespace = Namespace {
             phases: Phases::KNOWING,
             blame: FailureKind::Error,
             call: |lua, arguments| {
-                within(lua, |held| match held.world.shared.get(&key(arguments), held.at.tick) {
-                    Some(kept) => shown(lua, &kept),
-                    None => Ok(Value::Nil),
+                within(lua, |held| {
+                    let key = key(arguments);
+                    let question = || format!("relay.shared.get({key:?})");
+                    let kept = held.world.read(question, || held.world.shared.get(&key, held.at.tick));
+                    kept.map_or(Ok(Value::Nil), |kept| shown(lua, &kept))
                 })
             },
         },
@@ -52,7 +54,9 @@ pub(super) const SHARED: Namespace = Namespace {
             blame: FailureKind::Error,
             call: |lua, arguments| {
                 within(lua, |held| {
-                    let keys = held.world.shared.keys(&key(arguments), MAX_KEYS, held.at.tick);
+                    let prefix = key(arguments);
+                    let question = || format!("relay.shared.keys({prefix:?})");
+                    let keys = held.world.read(question, || held.world.shared.keys(&prefix, MAX_KEYS, held.at.tick));
                     lua.create_sequence_from(keys).map(Value::Table)
                 })
             },

@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
+use super::data::Written;
 use super::{SharedError, SharedTable};
 
 /// What a policy can keep.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Written", try_from = "Written")]
 pub enum Value {
     /// Bytes, as Lua's strings are; at most [`SharedTable::MAX_TEXT`].
     Text(Arc<[u8]>),

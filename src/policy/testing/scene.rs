@@ -75,7 +75,7 @@ impl Scene {
 
     /// Lets targets have been `seen` so.
     pub(super) fn observe(&mut self, seen: Seen) {
-        self.world = World { seen, shared: self.world.shared.clone() }.into();
+        self.world = World { seen, ..(*self.world).clone() }.into();
     }
 
     /// Puts `entry` into the shared table.

@@ -189,8 +189,10 @@ fn scripts_in_subfolders_have_tests_as_well() {
         ("lib/m_test.lua", test),
         ("examples/p.lua", POLICY),
         ("examples/p_test.lua", deep),
+        ("examples/named_test.lua", &format!("test.policy('p') {deep}")),
+        ("examples/far_test.lua", &format!("test.policy('examples/p') {deep}")),
     ]);
-    assert_eq!(ran.outcome.counts(), (2, 0), "{:?}", ran.flaws());
+    assert_eq!(ran.outcome.counts(), (4, 0), "{:?}", ran.flaws());
 }
 
 #[test]

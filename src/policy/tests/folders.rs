@@ -18,7 +18,7 @@ fn folder(scripts: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-fn try_folder(scripts: &[(&str, &str)], settings: settings::Policy) -> Result<Policy, LoadError> {
+pub(super) fn try_folder(scripts: &[(&str, &str)], settings: settings::Policy) -> Result<Policy, LoadError> {
     let folder = folder(scripts);
     let settings = settings::Policy { folder: Some(folder.path().to_owned()), ..settings };
     Policy::load(&settings, here(), Metrics::new().policy.clone())

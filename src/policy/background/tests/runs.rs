@@ -45,6 +45,20 @@ fn variables_stay_from_run_to_run_and_from_job_to_job() {
 }
 
 #[test]
+fn modules_may_ask_for_jobs() {
+    let site = Site::new();
+    std::fs::write(
+        site.dir.path().join("lib.lua"),
+        "\nrelay.every(1, function() relay.shared.set('word', 7) end)\nreturn {}",
+    )
+    .unwrap();
+    let mut hands = site.hands("require('lib')");
+    assert!(hands.jobs.place(0).ends_with("/lib.lua:2"), "{}", hands.jobs.place(0));
+    hands.run(0).unwrap();
+    assert_eq!(site.word("word"), Some(Value::Number(7.0)));
+}
+
+#[test]
 fn what_was_asked_for_wrongly_is_told_with_its_line() {
     for (jobs, told) in [
         ("\nrelay.every(0.5, print)", "mine.lua:2: relay.every: seconds must be from 1 to 2073600, not 0.5"),

@@ -22,7 +22,7 @@ use crate::trial::{self, Verdict};
 const REST: u32 = 100;
 
 /// What is known of one candidate beside one active policy.
-pub(super) struct Standing {
+pub(super) struct Dossier {
     pub(super) terms: Terms,
     pub(super) counts: Counts,
     /// Of a hundred requests: what the course says, to be read without its lock.
@@ -51,7 +51,7 @@ struct Judged {
     over: bool,
 }
 
-impl Standing {
+impl Dossier {
     pub(super) fn new(terms: Terms, course: Course, metrics: metrics::Candidate, begun: Moment) -> Self {
         let percent = course.percent();
         metrics.shows(percent, matches!(course.stage(), Stage::RolledBack(..)));
@@ -196,8 +196,8 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl fmt::Debug for Standing {
+impl fmt::Debug for Dossier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Standing").field("terms", &self.terms).finish_non_exhaustive()
+        f.debug_struct("Dossier").field("terms", &self.terms).finish_non_exhaustive()
     }
 }
