@@ -65,7 +65,7 @@ impl Generation {
         let candidate = load_candidate(&settings.policy, &place, metrics, &mut errors);
         match Policy::load(&settings.policy, place, metrics.policy.clone()) {
             Ok(policy) if errors.is_empty() => {
-                let _held = Held::in_gauge(&metrics.reloads.held);
+                let _held = metrics.reloads.hold();
                 Ok(Self { number, settings, policy, candidate, upstream_tls, zookeeper_tls, listeners, _held })
             }
             Ok(_) => Err(LoadErrors(errors)),

@@ -1,7 +1,9 @@
 //! Every number the relay keeps of itself, in the OpenMetrics text format. Counters live as long as the process:
 //! no reload touches them. All label sets are closed or bounded: nothing that a viewer sends becomes a label by itself.
 
-mod held;
+mod candidate;
+mod decisions;
+mod reloads;
 mod tagged;
 
 use std::path::PathBuf;
@@ -15,7 +17,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry as Encoder;
 
-pub use self::held::Held;
+pub use self::candidate::{Candidate, Trialled};
+pub use self::decisions::Decisions;
+pub use self::reloads::{Held, Reloads};
 pub use self::tagged::Tagged;
 
 /// All metrics, and their text.
@@ -76,15 +80,6 @@ pub struct ByReason {
     pub reason: &'static str,
 }
 
-/// A stream that ended while a candidate was on trial.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Trialled {
-    /// Who decided it: `active` or `candidate`.
-    pub policy: &'static str,
-    /// `fine`, or `failed` by the fault of the policy or of the upstream that it chose.
-    pub result: &'static str,
-}
-
 /// Counters, one for each reason out of a closed set.
 pub type Reasons = Family<ByReason, Counter>;
 
@@ -96,13 +91,6 @@ pub struct Dialled {
     /// `connected`, or the reason it was not: `resolve`, `connect`, `connect_timeout`, `handshake`,
     /// `handshake_timeout`, `itself`, `no_tls`, `out_of_time`. Beside `connected` later `closed`, if it never took the
     /// request.
-    pub result: &'static str,
-}
-
-/// What was reloaded, and whether it took effect.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Reload {
-    /// `applied` or `refused`.
     pub result: &'static str,
 }
 
@@ -164,7 +152,8 @@ pub struct Registry {
 /// Decisions.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    /// Decisions made: `routed`, `replied`, `refused`, `failed`.
+    /// Decisions made by the active policy, those included that a candidate's took the place of: `routed`, `replied`,
+    /// `refused`, `failed`.
     pub decisions: Family<ByReason, Counter>,
     /// Decisions that failed: `time`, `memory`, `recursion`, `error`, `bad_route`.
     pub failures: Family<ByReason, Counter>,
@@ -208,26 +197,6 @@ pub struct JobRun {
     pub result: &'static str,
 }
 
-/// A policy on trial.
-#[derive(Debug, Clone, Default)]
-pub struct Candidate {
-    /// Its decisions, as those of the active policy are counted.
-    pub decisions: Reasons,
-    /// Its decisions that failed, likewise.
-    pub failures: Reasons,
-    /// What its decisions are beside those of the active policy: `same`, `rerouted`, `unroutable`, `answered`, `broken`,
-    /// `fails`; or `unasked`, while it is left alone after it hit a limit.
-    pub compared: Reasons,
-    /// Requests of its share: `taken`, or `fell_back` to the active policy because it failed.
-    pub requests: Reasons,
-    /// Streams that ended while it was on trial, those of the active policy too.
-    pub streams: Family<Trialled, Counter>,
-    /// Of a hundred requests, how many it decides; 0 where there is none.
-    pub percent: Gauge,
-    /// 1 while it is rolled back.
-    pub rolled_back: Gauge,
-}
-
 /// The table that policies share.
 #[derive(Debug, Clone, Default)]
 pub struct SharedTable {
@@ -239,15 +208,6 @@ pub struct SharedTable {
     pub refused: Family<ByReason, Counter>,
 }
 
-/// The decision log.
-#[derive(Debug, Clone, Default)]
-pub struct Decisions {
-    /// Decisions that were written to it.
-    pub logged: Counter,
-    /// Decisions that were to be in it and are not: `queue_full`, `unwritable`, `stopping`.
-    pub lost: Family<ByReason, Counter>,
-}
-
 /// Targets dialled.
 #[derive(Debug, Clone, Default)]
 pub struct Upstream {
@@ -255,46 +215,11 @@ pub struct Upstream {
     pub dialled: Family<Dialled, Counter>,
 }
 
-/// Generations loaded or refused.
-#[derive(Debug, Clone, Default)]
-pub struct Reloads {
-    /// Reloads that were tried.
-    pub reloads: Family<Reload, Counter>,
-    /// The number of the generation that serves now.
-    pub generation: Gauge,
-    /// Generations in memory: that one, and older ones that streams were decided by and still hold.
-    pub held: Gauge,
-    /// 1 while that is the newest one, 0 since a newer one was refused.
-    pub last_successful: Gauge,
-}
-
-impl Reloads {
-    /// Counts a reload that took effect, or was refused.
-    pub fn count(&self, applied: bool) {
-        let result = if applied { "applied" } else { "refused" };
-        self.last_successful.set(applied.into());
-        self.reloads.get_or_create(&Reload { result }).inc();
-    }
-}
-
 /// Certificates in use.
 #[derive(Debug, Clone, Default)]
 pub struct Certificates {
     /// When the first of them expires, in seconds since 1970, and in which file that one is. Absent where there is none.
     pub first_expiry: Family<ByFile, Gauge>,
-}
-
-impl Candidate {
-    /// Shows how a candidate stands.
-    pub fn shows(&self, percent: u8, rolled_back: bool) {
-        self.percent.set(i64::from(percent));
-        self.rolled_back.set(i64::from(rolled_back));
-    }
-
-    /// Where a candidate's decisions are counted, so that those of the active policy are counted alone.
-    pub fn policy(&self, active: &Policy) -> Policy {
-        Policy { decisions: self.decisions.clone(), failures: self.failures.clone(), ..active.clone() }
-    }
 }
 
 impl Certificates {
@@ -370,11 +295,9 @@ impl Metrics {
         add(&mut self.encoder, "policy_decisions", "Decisions made", &self.policy.decisions);
         add(&mut self.encoder, "policy_failures", "Decisions that failed, by reason", &self.policy.failures);
         self.register_background();
-        add(&mut self.encoder, "decisions_logged", "Decisions written to the log", &self.decisions.logged);
-        let lost = "Decisions that the log was to have and does not, by reason";
-        add(&mut self.encoder, "decisions_lost", lost, &self.decisions.lost);
-        self.register_candidate();
-        add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.reloads);
+        self.decisions.register(&mut self.encoder);
+        self.candidate.register(&mut self.encoder);
+        add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.tried);
         add(&mut self.encoder, "generation", "The generation that serves now", &self.reloads.generation);
         let held = "Generations in memory: the one that serves, and those that older streams still hold";
         add(&mut self.encoder, "generations_held", held, &self.reloads.held);
@@ -382,22 +305,6 @@ impl Metrics {
         add(&mut self.encoder, "last_reload_successful", last, &self.reloads.last_successful);
         let first_expiry = "When the first certificate or revocation list expires, in seconds since 1970";
         add(&mut self.encoder, "first_expiry_seconds", first_expiry, &self.certificates.first_expiry);
-    }
-
-    fn register_candidate(&mut self) {
-        let Candidate { decisions, failures, compared, requests, streams, percent, rolled_back } = &self.candidate;
-        add(&mut self.encoder, "candidate_decisions", "Decisions made by a policy on trial", decisions);
-        add(&mut self.encoder, "candidate_failures", "Its decisions that failed, by reason", failures);
-        add(&mut self.encoder, "candidate_compared", "Its decisions beside the active policy's", compared);
-        add(&mut self.encoder, "candidate_requests", "Requests of its share, by who decided them", requests);
-        add(
-            &mut self.encoder,
-            "candidate_streams",
-            "Streams that ended during its trial, by who decided them",
-            streams,
-        );
-        add(&mut self.encoder, "candidate_percent", "Of a hundred requests, how many it decides", percent);
-        add(&mut self.encoder, "candidate_rolled_back", "1 while it is rolled back", rolled_back);
     }
 
     fn register_background(&mut self) {

@@ -1,7 +1,8 @@
 //! Two real policies and a made-up clock: what viewers get, what is counted, and what outlives a reload.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
@@ -108,6 +109,10 @@ fn beside(keys: &str) -> String {
     format!("candidate: {{file: next/new.lua, {keys}}}")
 }
 
+fn kinds(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    counts.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect()
+}
+
 /// What the viewer is told.
 fn said(verdict: &Decided) -> &str {
     match verdict.route.as_ref().map(|route| &route.way) {
@@ -144,7 +149,7 @@ fn a_shadow_changes_nothing_and_what_it_would_have_changed_is_kept() {
         assert_eq!(said(&relay.serve(number, Blame::Nobody)), "active");
     }
     let view = relay.view();
-    assert_eq!((view.compared, &view.different[..]), (30, &[("answered".to_owned(), 30)][..]));
+    assert_eq!((view.compared, &view.different), (30, &kinds(&[("answered", 30)])));
     assert_eq!((view.percent, view.taken, view.fell_back, view.is_clean()), (0, 0, 0, false));
     let [shown] = &view.differences[..] else { panic!("{view:#?}") };
     assert_eq!((shown.now.as_str(), shown.then.as_str(), shown.count), ("refused \"active\"", "direct", 30));
@@ -194,7 +199,7 @@ fn where_the_candidate_fails_the_active_policy_decides_in_the_same_request() {
     );
     assert_eq!(relay.metric("failures_total{reason=\"error\"}"), 1);
     let view = relay.view();
-    assert_eq!(view.different, [("fails".to_owned(), 1)]);
+    assert_eq!(view.different, kinds(&[("fails", 1)]));
     assert!(view.differences[0].then.contains("new.lua:2: no"), "{view:#?}");
 }
 
@@ -208,7 +213,7 @@ fn a_route_against_the_candidates_own_invariant_is_not_taken() {
     relay.reload(&beside("percent: 100, rollback: {min_streams: 3}"));
     (0..3).for_each(|number| assert_eq!(said(&relay.serve(number, Blame::Nobody)), "active"));
     let view = relay.view();
-    assert_eq!((view.fell_back, &view.different[..]), (2, &[("broken".to_owned(), 3)][..]), "the third cost its share");
+    assert_eq!((view.fell_back, &view.different), (2, &kinds(&[("broken", 3)])), "the third cost its share");
     assert!(view.differences[0].then.contains("nobody is refused") && view.rolled_back.is_some(), "{view}");
 }
 
@@ -255,6 +260,18 @@ fn what_was_learnt_goes_on_over_a_reload_and_ends_with_the_candidate() {
 }
 
 #[test]
+fn streams_of_a_candidate_that_is_gone_say_nothing_of_the_next() {
+    let mut relay = Relay::new("percent: 100, rollback: {min_streams: 3}", "return relay.refuse('new')");
+    let running: Vec<_> = (0..3).map(|number| relay.decide(number)).collect();
+    relay.write("next/new.lua", "return relay.refuse('mended')");
+    relay.reload(&beside("percent: 100, rollback: {min_streams: 3}"));
+    running.iter().for_each(|decided| relay.end(decided, Blame::Upstream));
+    assert_eq!((relay.metric("percent"), relay.metric("rolled_back")), (100, 0));
+    assert_eq!(said(&relay.serve(3, Blame::Nobody)), "mended");
+    assert_eq!(relay.metric("streams_total{policy=\"candidate\",result=\"failed\"}"), 3);
+}
+
+#[test]
 fn streams_that_fail_roll_back_and_those_that_fail_alike_do_not() {
     for (blame, back) in [(Blame::Upstream, true), (Blame::Policy, true), (Blame::Viewer, false), (Blame::Relay, false)]
     {
@@ -279,7 +296,7 @@ fn a_build_that_loses_its_way_is_an_error_where_the_dry_run_is_strict() {
         relay.write("old.lua", "return relay.direct(request.build.worker)");
         relay.reload(&format!("dry_run: {rule}, {}", beside("percent: 100")));
         (0..20).for_each(|number| drop(relay.decide(number)));
-        assert_eq!(relay.view().different, [("unroutable".to_owned(), 20)]);
+        assert_eq!(relay.view().different, kinds(&[("unroutable", 20)]));
         assert_eq!(relay.view().rolled_back.is_some(), back, "{rule}");
     }
 }
@@ -308,6 +325,21 @@ fn a_candidate_that_runs_away_is_left_alone_for_a_while() {
     relay.now.tick += Duration::from_secs(3600);
     drop(relay.serve(2, Blame::Nobody));
     assert_eq!(relay.view().compared, 2);
+}
+
+#[test]
+fn nothing_is_lost_or_counted_twice_where_threads_decide_at_once() {
+    let relay = Relay::new("percent: 50, rollback: {errors: 100, failures: 100}", "return relay.refuse('new')");
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let relay = &relay;
+            scope.spawn(move || (0..500).for_each(|number| drop(relay.serve(thread * 500 + number, Blame::Nobody))));
+        }
+    });
+    let (view, streams) = (relay.view(), ["active", "candidate"]);
+    assert_eq!((view.compared, &view.different), (2000, &kinds(&[("answered", 2000)])));
+    let streams = streams.map(|policy| relay.metric(&format!("streams_total{{policy=\"{policy}\",result=\"fine\"}}")));
+    assert_eq!((streams[0] + streams[1], streams[1]), (2000, view.taken));
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! A candidate as an operator sees it: JSON from the relay, text on a terminal. It tells, and draws no conclusion.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::Candidate;
 use super::course::{Ahead, Stage};
-use super::{Candidate, locked};
 use crate::names::Zone;
 use crate::trial::Kind;
 
@@ -27,13 +28,13 @@ pub struct View {
     pub next: Option<Next>,
     /// Decisions that both made.
     pub compared: u64,
-    /// Those in which they differed, by kind, the worst first; kinds that did not occur are left out.
-    pub different: Vec<(String, u64)>,
+    /// Those in which they differed, by kind; kinds that did not occur are left out.
+    pub different: BTreeMap<String, u64>,
     /// Requests about which it was not asked, because it had hit a limit just before.
     pub unasked: u64,
     /// Requests that it decided.
     pub taken: u64,
-    /// Requests that were its to decide, at which it failed.
+    /// Requests that were its to decide, and that the policy decided because it failed or was not asked.
     pub fell_back: u64,
     /// What the differences were, alike ones as one, the worst first.
     pub differences: Vec<Shown>,
@@ -74,11 +75,10 @@ pub struct Shown {
 }
 
 pub(super) fn of(candidate: &Candidate) -> View {
-    let Candidate { active, policy, trial } = candidate;
-    let counts = &trial.counts;
+    let Candidate { active, policy, dossier } = candidate;
+    let counts = &dossier.counts;
     let of_kind = |kind: Kind| (kind.as_str().to_owned(), counts.of(kind).map_or(0, |count| count.get()));
-    let judged = trial.judged();
-    let (course, differences) = (&judged.course, locked(&trial.differences));
+    let (course, differences) = (dossier.course(), dossier.differences());
     let groups = differences.groups().into_iter().map(|(alike, group)| Shown {
         kind: alike.kind.as_str().to_owned(),
         now: alike.now.clone(),
@@ -89,7 +89,7 @@ pub(super) fn of(candidate: &Candidate) -> View {
         last: written(group.at),
     });
     let next = |Ahead { percent, decisions, streams }| {
-        let after = written(course.since().wall + trial.terms.canary.step_every);
+        let after = written(course.since().wall + dossier.terms.canary.step_every);
         Next { percent, after, decisions, streams }
     };
     View {
@@ -102,7 +102,7 @@ pub(super) fn of(candidate: &Candidate) -> View {
             Stage::Sharing(_) => None,
         },
         next: course.ahead().map(next),
-        compared: counts.decisions(trial.terms.rule).total(),
+        compared: counts.decisions(dossier.terms.rule).total(),
         different: Kind::ALL.map(of_kind).into_iter().filter(|(_, count)| *count > 0).collect(),
         unasked: counts.unasked.get(),
         taken: counts.taken.get(),
@@ -150,7 +150,8 @@ impl fmt::Display for View {
             writeln!(f, "and {} others, longer ago", self.forgotten)?;
         }
         write!(f, "{compared} decisions compared: ")?;
-        let counts: Vec<_> = different.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let counts = Kind::ALL.into_iter().filter_map(|kind| Some((different.get(kind.as_str())?, kind.as_str())));
+        let counts: Vec<_> = counts.map(|(count, kind)| format!("{count} {kind}")).collect();
         f.write_str(&if counts.is_empty() { "no difference".to_owned() } else { counts.join(", ") })?;
         if *unasked == 0 { Ok(()) } else { write!(f, "; not asked {unasked} times, after it had hit a limit") }
     }

@@ -50,7 +50,13 @@ impl Background {
         let next = Running::default();
         let last = mem::replace(&mut self.running, next.clone());
         last.end();
-        for jobs in policy.jobs(&next.stop) {
+        let all = policy.jobs(&next.stop);
+        if all.is_empty() {
+            // What ends now may take its time: those who come next must still wait for it.
+            self.running.runners = last.runners;
+            return;
+        }
+        for jobs in all {
             let span = info_span!(parent: None, "background", policy = jobs.policy());
             let known = Knowledge { registry: self.registry.clone(), world: Arc::clone(&self.world) };
             let runner = Runner::new(jobs, known, &self.metrics.jobs, next.stop.clone());

@@ -35,10 +35,17 @@ pub(super) struct Engine {
     depth: Arc<Depth>,
     /// Its names and limits, for messages.
     chunks: Chunks,
-    memory_limit: usize,
+    memory: Memory,
     /// What the script asked for by `relay.every`.
     jobs: Vec<Job>,
     lua: Lua,
+}
+
+/// What an engine may hold, in bytes, and what the configuration calls that.
+#[derive(Clone, Copy)]
+struct Memory {
+    limit: usize,
+    key: &'static str,
 }
 
 /// The parts of an engine before a policy is in it.
@@ -63,11 +70,12 @@ impl Engine {
     fn start_in(empty: mlua::Result<Empty>, program: &Program) -> Result<Self, Complaint> {
         let Empty { watch, depth, lua } = empty.map_err(|error| Complaint::from_lua(&error, &program.chunks))?;
         let used = lua.used_memory();
-        if used > program.memory_limit {
-            return Err(Complaint::new(FailureKind::Memory, None, &too_little(used, program.memory_limit)));
+        let memory = Memory { limit: program.memory_limit, key: program.keys.memory };
+        if used > memory.limit {
+            return Err(Complaint::new(FailureKind::Memory, None, &memory.too_little(used)));
         }
         let outcome = program.chunk(&lua).into_function().and_then(|chunk| chunk.call::<Value>(()));
-        let outcome = outcome.map_err(|error| judge(&error, &program.chunks, program.memory_limit));
+        let outcome = outcome.map_err(|error| judge(&error, &program.chunks, memory));
         let hooks = Hooks::of(&watch.stop(depth.stop(outcome))?, &program.chunks)?;
         let thread = Cell::new(thread::current().id());
         Ok(Self {
@@ -77,7 +85,7 @@ impl Engine {
             depth,
             thread,
             chunks: program.chunks.clone(),
-            memory_limit: program.memory_limit,
+            memory,
             lua,
         })
     }
@@ -152,7 +160,7 @@ impl Engine {
         self.depth.start();
         let outcome = hook.call::<Value>(arguments);
         self.set_call(Call::default());
-        let outcome = outcome.map_err(|error| judge(&error, &self.chunks, self.memory_limit));
+        let outcome = outcome.map_err(|error| judge(&error, &self.chunks, self.memory));
         // At which line memory ran out, Luau does not say.
         self.watch.stop(self.depth.stop(outcome)).map_err(|complaint| match complaint.spot {
             Some(_) => complaint,
@@ -201,7 +209,7 @@ impl Empty {
         library::seal(&lua)?;
         lua.set_app_data(Call::loading());
         lua.set_app_data(program.chunks.clone());
-        let watch = Stopwatch::new(program.time_limit);
+        let watch = Stopwatch::new(program.time_limit, program.keys.time);
         lua.set_memory_limit(program.memory_limit)?;
         let depth = Depth::new(program.recursion_limit);
         watch.start();
@@ -211,17 +219,19 @@ impl Empty {
 }
 
 /// Reads an error of the script, and puts the limit's own words in the place of Lua's.
-fn judge(error: &mlua::Error, chunks: &Chunks, memory_limit: usize) -> Complaint {
+fn judge(error: &mlua::Error, chunks: &Chunks, memory: Memory) -> Complaint {
     let complaint = Complaint::from_lua(error, chunks);
     if complaint.kind != FailureKind::Memory {
         return complaint;
     }
-    let limit = ByteSize::b(memory_limit as u64);
-    let text = format!("the policy needed more than {limit} of memory, its memory_limit, and was stopped");
+    let (limit, key) = (ByteSize::b(memory.limit as u64), memory.key);
+    let text = format!("the policy needed more than {limit} of memory, its {key}, and was stopped");
     Complaint::new(FailureKind::Memory, complaint.spot, &text)
 }
 
-fn too_little(used: usize, limit: usize) -> String {
-    let (used, limit) = (ByteSize::b(used as u64), ByteSize::b(limit as u64));
-    format!("an engine needs {used} before any policy is in it; raise memory_limit above its {limit}")
+impl Memory {
+    fn too_little(self, used: usize) -> String {
+        let (used, limit, key) = (ByteSize::b(used as u64), ByteSize::b(self.limit as u64), self.key);
+        format!("an engine needs {used} before any policy is in it; raise {key} above its {limit}")
+    }
 }

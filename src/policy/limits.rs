@@ -26,6 +26,8 @@ const NEVER: u64 = u64::MAX;
 #[derive(Debug)]
 pub(super) struct Stopwatch {
     limit: Duration,
+    /// What the configuration calls it.
+    key: &'static str,
     origin: Instant,
     /// A reading of the thread's clock, and when it was taken, in nanoseconds since `origin`.
     read: AtomicU64,
@@ -38,9 +40,11 @@ pub(super) struct Stopwatch {
 }
 
 impl Stopwatch {
-    pub(super) fn new(limit: Duration) -> Arc<Self> {
+    /// Allows `limit` a call, which the configuration calls `key`.
+    pub(super) fn new(limit: Duration, key: &'static str) -> Arc<Self> {
         Arc::new(Self {
             limit,
+            key,
             origin: Instant::now(),
             read: AtomicU64::new(0),
             read_at: AtomicU64::new(NEVER),
@@ -119,8 +123,8 @@ impl Stopwatch {
     }
 
     fn complaint(&self, spot: Option<Spot>) -> Complaint {
-        let limit = humantime::format_duration(self.limit);
-        let text = format!("the policy ran for {limit} and was stopped; it loops, or time_limit is too short for it");
+        let (limit, key) = (humantime::format_duration(self.limit), self.key);
+        let text = format!("the policy ran for {limit} and was stopped; it loops, or {key} is too short for it");
         Complaint::new(FailureKind::Time, spot, &text)
     }
 
@@ -149,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_busy_thread_runs_out_of_time_and_a_new_call_starts_over() {
-        let watch = Stopwatch::new(Duration::from_millis(2));
+        let watch = Stopwatch::new(Duration::from_millis(2), "time_limit");
         watch.start();
         assert!(spin(&watch, u32::MAX));
         watch.stop(Ok(())).unwrap_err();
@@ -159,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_call_that_never_asked_is_told_at_its_end() {
-        let watch = Stopwatch::new(Duration::from_millis(2));
+        let watch = Stopwatch::new(Duration::from_millis(2), "time_limit");
         watch.start();
         let began = thread_time();
         while thread_time() - began <= nanos(watch.limit) {}
@@ -170,7 +174,7 @@ mod tests {
 
     #[test]
     fn time_in_which_the_thread_did_not_run_does_not_count() {
-        let watch = Stopwatch::new(Duration::from_secs(1));
+        let watch = Stopwatch::new(Duration::from_secs(1), "time_limit");
         watch.start();
         // As after a second in which other processes had the machine.
         watch.next_look.store(0, Ordering::Relaxed);
@@ -182,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_call_that_begins_on_a_fresh_reading_still_runs_out_of_time() {
-        let watch = Stopwatch::new(Duration::from_millis(2));
+        let watch = Stopwatch::new(Duration::from_millis(2), "time_limit");
         watch.start();
         watch.start();
         let began = thread_time();
@@ -192,7 +196,7 @@ mod tests {
 
     #[test]
     fn another_threads_clock_does_not_count() {
-        let watch = Stopwatch::new(Duration::from_secs(1));
+        let watch = Stopwatch::new(Duration::from_secs(1), "time_limit");
         watch.start();
         watch.read.store(u64::MAX / 2, Ordering::Relaxed);
         watch.leave_thread();

@@ -26,11 +26,20 @@ pub(super) struct Program {
     pub(super) surroundings: Surroundings,
     pub(super) time_limit: Duration,
     pub(super) memory_limit: usize,
+    /// What the configuration calls these two.
+    pub(super) keys: Keys,
     pub(super) recursion_limit: usize,
     pub(super) background: settings::Background,
     text: String,
     /// Made from `text` by the compiler below and by nothing else: Luau trusts bytecode blindly.
     bytecode: Vec<u8>,
+}
+
+/// What limits are called in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Keys {
+    pub(super) time: &'static str,
+    pub(super) memory: &'static str,
 }
 
 /// What all scripts of one policy folder have in common.
@@ -59,6 +68,7 @@ impl Program {
             surroundings,
             time_limit: limits.time_limit,
             memory_limit: limits.memory_limit,
+            keys: Keys { time: "time_limit", memory: "memory_limit" },
             recursion_limit: limits.recursion_limit,
             background: limits.background.clone(),
             text: source.text,
@@ -73,7 +83,8 @@ impl Program {
     /// The same script with the limits of background work.
     pub(super) fn in_background(&self) -> Self {
         let settings::Background { time_limit, memory_limit, .. } = self.background;
-        Self { time_limit, memory_limit, ..self.clone() }
+        let keys = Keys { time: "background.time_limit", memory: "background.memory_limit" };
+        Self { time_limit, memory_limit, keys, ..self.clone() }
     }
 
     /// The script, to be run in `lua`.

@@ -131,3 +131,21 @@ async fn jobs_end_with_their_policy_and_with_the_relay_though_they_wait() {
     let log = relay.stop().await.text();
     assert!(!log.contains("background work failed"), "an aborted run is no failure: {log}");
 }
+
+#[tokio::test]
+async fn a_job_that_never_ends_by_itself_is_stopped_and_keeps_no_viewer_waiting() {
+    let executor = Executor::new().await;
+    let site = Site::with_executor(executor.port())
+        .and("policy: {file: mine.lua, background: {time_limit: 200ms}}\nprocess: {workers: 1}\n");
+    let mad = "local function mad()\n  while true do pcall(function() while true do end end) end\nend\n";
+    let policy = include_str!("../../scripts/default.lua");
+    site.write("mine.lua", &format!("{mad}relay.every(1, mad)\n{policy}"));
+    let relay = site.start().await;
+    let line = relay.until_logged("background work failed").await;
+    assert!(line.contains("mine.lua:2: the policy ran for 200ms") && line.contains("background.time_limit"), "{line}");
+    for _ in 0..5 {
+        site.carries(&executor).await;
+    }
+    assert_eq!(relay.metric("fingerpost_policy_decisions_total{reason=\"failed\"}").await, 0);
+    relay.until_metric("fingerpost_policy_job_runs_total{policy=\"mine\",job=\"1\",result=\"time\"}", 2).await;
+}

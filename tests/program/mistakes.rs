@@ -1,7 +1,7 @@
 //! What an operator gets to read of a policy's mistakes, in the health status, in the log and in metrics: where it is,
 //! the line itself, and what is wrong with it in words.
 
-use crate::site::{Relay, Site};
+use crate::site::{Relay, Site, output};
 use crate::support::executor::Executor;
 
 const SUCCESSFUL: &str = "fingerpost_last_reload_successful";
@@ -34,6 +34,23 @@ async fn every_refused_policy_is_told_in_the_health_status_until_a_good_one_come
     assert!(told.starts_with("generation ") && !told.contains("refused") && told.lines().count() == 1, "{told}");
     assert_eq!(health(&relay, "ready", 200).await, "running; registry live\n");
     assert_eq!(relay.metric(SUCCESSFUL).await, 1);
+}
+
+#[tokio::test]
+async fn check_tells_them_as_the_relay_does() {
+    let site = Site::new().and("policy: {file: policy.lua}\n");
+    let config = site.configure();
+    // The others are mistakes only when they decide.
+    let [syntax, misspelled, .., looping, _, _] = refused();
+    for (text, line, source, words) in [syntax, misspelled, looping] {
+        site.write("policy.lua", &text);
+        let (code, _, err) = output(&[&"check", &"--config", &config]).await;
+        let place = format!("policy.file: {}:{line}: ", site.path("policy.lua").display());
+        assert_eq!(code, 2, "{err}");
+        for part in [place.as_str(), source, words] {
+            assert!(err.contains(part), "{part} in\n{err}");
+        }
+    }
 }
 
 #[tokio::test]

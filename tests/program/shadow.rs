@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::site::{BUILD, Site, build, output};
+use crate::site::{BUILD, Site, build, output, until};
 use crate::support::executor::Executor;
 
 /// A build that a share of fifty leaves to the active policy; it takes [`BUILD`].
@@ -75,6 +75,27 @@ async fn a_canary_takes_its_builds_and_no_others_and_learns_how_they_ended() {
 }
 
 #[tokio::test]
+async fn a_candidate_lets_nobody_in_and_works_at_nothing_though_it_decides_all() {
+    let job = |key: &str| format!("relay.every(1, function() relay.shared.set(\"{key}\", true) end)\n");
+    let active = "return { api = 1, route = function() return relay.refuse(\"old\") end }\n";
+    let candidate = "return { api = 1, accept = function() return relay.refuse(\"nobody\") end, route = function()
+        return relay.reply(`{relay.shared.get(\"old\")} {relay.shared.get(\"new\")}`)
+    end }\n";
+    let (mut site, _executor) = site("", "").await;
+    site.write("old.lua", &(job("old") + active));
+    site.write("next/new.lua", &(job("new") + candidate));
+    site.more = "policy: {file: old.lua, candidate: {file: next/new.lua, percent: 100}}\n".to_owned();
+    let relay = site.start().await;
+    until("the policy's job is done", async || {
+        let runs = "fingerpost_policy_job_runs_total{policy=\"old\",job=\"1\",result=\"succeeded\"}";
+        (relay.metric(runs).await > 0).then_some(())
+    })
+    .await;
+    assert_eq!(site.watch(BUILD).await.rest().await, b"true nil");
+    assert!(!relay.metrics().await.contains("policy=\"new\""));
+}
+
+#[tokio::test]
 async fn errors_roll_back_and_only_other_scripts_begin_anew() {
     let (mut site, executor) = site("percent: 100, rollback: {min_streams: 3}", FAILS).await;
     let relay = site.start().await;
@@ -124,6 +145,15 @@ async fn a_candidate_grows_by_its_steps() {
     relay.until_logged("make it the policy").await;
     assert_eq!(site.watch(BUILD).await.rest().await, b"new");
     assert_eq!(relay.metric("fingerpost_candidate_percent").await, 100);
+}
+
+#[tokio::test]
+async fn the_policy_itself_is_no_candidate() {
+    let (mut site, _executor) = site("percent: 0", REFUSES).await;
+    site.more = "policy: {file: next/new.lua, candidate: {file: next/new.lua}}\n".to_owned();
+    let relay = site.start().await;
+    let line = relay.until_logged("the candidate is the policy itself").await;
+    assert!(line.contains("WARN") && line.contains("take policy.candidate out"), "{line}");
 }
 
 #[tokio::test]

@@ -16,9 +16,8 @@ pub(crate) fn room_for(streams: usize) -> usize {
     assert!(raised.expect("util-linux is installed").success(), "a limit of {hard} descriptors");
     let room = hard.saturating_sub(REST) / 2;
     if room < streams {
-        eprintln!(
-            "ONLY {room} STREAMS in the place of {streams}: the hard limit of descriptors is {hard} (ulimit -Hn)"
-        );
+        let limit = format!("the hard limit of descriptors is {hard} (ulimit -Hn)");
+        crate::tell(&format!("ONLY {room} STREAMS in the place of {streams}: {limit}"));
     }
     streams.min(room)
 }

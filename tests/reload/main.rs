@@ -1,5 +1,5 @@
 //! Reload under load, measured: thousands of live streams, new ones all the time, and a policy that changes two hundred
-//! times, every tenth time for the worse. `cargo test --test reload -- --nocapture` shows the figures.
+//! times, every tenth time for the worse. It shows the figures.
 //!
 //! A binary of its own, so that no other test runs beside it: it takes the whole machine.
 
@@ -10,7 +10,6 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
-    clippy::print_stdout,
     reason = "a part that does not work ends the test"
 )]
 
@@ -28,6 +27,7 @@ mod logs;
 mod newcomers;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use crate::changes::{BROKEN, Change, policy};
@@ -94,7 +94,7 @@ async fn two_hundred_reloads_lose_no_stream_refuse_none_and_leave_memory_flat() 
     crowd.has_seen_all_of(&logs).await;
     relay.until_metric(OPEN, 0).await;
     relay.until_metric(HELD, 1).await;
-    run.print(streams, &answers);
+    run.show(streams, &answers);
     run.held_its_promises(streams, &answers);
     everything_was_counted(&relay).await;
     every_stream_shows_its_generation(&relay.stop().await, streams + 2 * answers.len());
@@ -128,22 +128,22 @@ impl Run {
         self.memory.iter().skip(SETTLED).copied().max().expect("there were more reloads")
     }
 
-    fn print(&self, streams: usize, answers: &[Answer]) {
+    fn show(&self, streams: usize, answers: &[Answer]) {
         let delays = self.delays(answers);
         let at = |share: usize| delays[(delays.len() - 1) * share / 100];
-        println!("{streams} live streams, {} new ones, {RELOADS} reloads", 2 * answers.len());
-        println!(
+        tell(&format!("{streams} live streams, {} new ones, {RELOADS} reloads", 2 * answers.len()));
+        tell(&format!(
             "from a change to the last stream on an older policy: median {:?}, 90 % {:?}, 99 % {:?}, most {:?}",
             at(50),
             at(90),
             at(99),
             at(100)
-        );
+        ));
         let last = self.memory[self.memory.len() - 1];
         let (settled, peak, first) = (self.settled(), self.peak(), self.memory[0]);
-        println!(
+        tell(&format!(
             "memory: {first} KiB after 1 reload, {settled} after {SETTLED}, {last} after {RELOADS}, {peak} at most"
-        );
+        ));
     }
 
     fn held_its_promises(&self, streams: usize, answers: &[Answer]) {
@@ -159,6 +159,11 @@ impl Run {
         let with_all = settled * STREAMS as u64 / streams as u64;
         assert!(peak <= settled + with_all / FLAT, "{settled} KiB after {SETTLED} reloads, {peak} KiB later");
     }
+}
+
+/// Past the test runner, which would keep it to itself.
+fn tell(line: &str) {
+    writeln!(io::stderr(), "{line}").expect("somebody listens");
 }
 
 async fn everything_was_counted(relay: &Relay) {

@@ -18,7 +18,7 @@ use crate::registry::Registry;
 
 /// Longest wait for the jobs of the generation before. They are aborted within milliseconds, unless the kernel holds
 /// one.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where jobs know from what they know.
 #[derive(Debug, Clone)]
@@ -31,32 +31,35 @@ pub(super) struct Knowledge {
 pub(super) struct Runner {
     /// Locked by one run at a time, and only there.
     jobs: Arc<Mutex<Jobs>>,
+    policy: String,
     rests: Vec<Duration>,
     places: Vec<String>,
     known: Knowledge,
-    tally: Tally,
+    metrics: metrics::Jobs,
     stop: CancellationToken,
 }
 
 impl Runner {
     /// Of `jobs`, until `stop`.
     pub(super) fn new(jobs: Jobs, known: Knowledge, metrics: &metrics::Jobs, stop: CancellationToken) -> Self {
-        let tally = Tally::new(metrics, jobs.policy(), jobs.len());
-        let places = (0..jobs.len()).map(|job| jobs.place(job)).collect();
-        Self { rests: jobs.rests().collect(), places, jobs: Arc::new(Mutex::new(jobs)), known, tally, stop }
+        let (policy, metrics) = (jobs.policy().to_owned(), metrics.clone());
+        let (rests, places) = (jobs.rests().collect(), (0..jobs.len()).map(|job| jobs.place(job)).collect());
+        Self { policy, rests, places, jobs: Arc::new(Mutex::new(jobs)), known, metrics, stop }
     }
 
     /// Runs the jobs once those of `before` have ended, and returns when they are stopped and none runs any more.
     /// `outside` makes the world that they reach, and may block.
-    pub(super) async fn run(
-        mut self,
-        before: TaskTracker,
-        outside: impl FnOnce() -> Arc<dyn Outside> + Send + 'static,
-    ) {
+    pub(super) async fn run(self, before: TaskTracker, outside: impl FnOnce() -> Arc<dyn Outside> + Send + 'static) {
         if timeout(PATIENCE, before.wait()).await.is_err() {
             warn!("background work of the generation before does not end; the new one's begins beside it");
         }
+        // Of many generations in a row, those in between never begin, and keep the last one waiting for nothing.
+        if self.stop.is_cancelled() {
+            return;
+        }
         let Ok(outside) = spawn_blocking(outside).await else { return };
+        // Not before the last generation's is gone: they show the same.
+        let mut tally = Tally::new(&self.metrics, &self.policy, self.places.len());
         let mut schedule = Schedule::new(self.rests.iter().copied(), Instant::now());
         while let Some((job, due)) = schedule.next() {
             tokio::select! {
@@ -71,7 +74,7 @@ impl Runner {
             }
             let rest = schedule.ran(job, outcome.is_ok(), Instant::now());
             let place = self.places.get(job).map_or("", String::as_str);
-            self.tally.note(job, place, &outcome, rest);
+            tally.note(job, place, &outcome, rest);
         }
     }
 

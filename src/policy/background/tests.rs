@@ -41,7 +41,8 @@ struct Hands {
     stop: CancellationToken,
 }
 
-/// A world in which every name has one address, but for `nowhere`, and in which waiting for `never` takes too long.
+/// A world in which every name has one address, but for `nowhere`, in which waiting for `never`
+/// takes too long, and which breaks at `panic`.
 struct MadeUp {
     /// Told of each name that is looked up, and when.
     asked: mpsc::Sender<(String, Instant)>,
@@ -122,6 +123,7 @@ impl Outside for MadeUp {
         match host {
             "nowhere" => Err(Unanswered::Failed("there is no such name".to_owned())),
             "never" => Err(Unanswered::OutOfTime),
+            "panic" => panic!("as if the relay had a mistake"),
             _ => Ok(vec![IpAddr::from([192, 0, 2, 1])]),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use hyper::body::Bytes;
 use mlua::{Lua, LuaString, Table, Value};
 
 use super::{Fetch, TIMEOUT, TlsFiles, failed, reach, text};
@@ -114,8 +113,8 @@ impl Described for ResponseFacts {
 fn request(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
     let Value::Table(options) = arguments.at(0) else { return Ok(Value::Nil) };
     let given = |name: &Name| options.raw_get::<Value>(name.name).unwrap_or(Value::Nil);
-    let body = given(&CONTENT).as_string().map(|body| Bytes::copy_from_slice(&body.as_bytes())).unwrap_or_default();
-    let mut request = Request { body, ..Request::get(&text(&given(&URL)), TIMEOUT, BODY) };
+    let body = given(&CONTENT).as_string().map(|body| body.as_bytes().to_vec()).unwrap_or_default();
+    let mut request = Request { body: body.into(), ..Request::get(&text(&given(&URL)), TIMEOUT, BODY) };
     if let method @ Value::String(_) = given(&METHOD) {
         request.method = text(&method);
     }

@@ -45,6 +45,20 @@ fn variables_stay_from_run_to_run_and_from_job_to_job() {
 }
 
 #[test]
+fn modules_may_ask_for_jobs() {
+    let site = Site::new();
+    std::fs::write(
+        site.dir.path().join("lib.lua"),
+        "\nrelay.every(1, function() relay.shared.set('word', 7) end)\nreturn {}",
+    )
+    .unwrap();
+    let mut hands = site.hands("require('lib')");
+    assert!(hands.jobs.place(0).ends_with("/lib.lua:2"), "{}", hands.jobs.place(0));
+    hands.run(0).unwrap();
+    assert_eq!(site.word("word"), Some(Value::Number(7.0)));
+}
+
+#[test]
 fn what_was_asked_for_wrongly_is_told_with_its_line() {
     for (jobs, told) in [
         ("\nrelay.every(0.5, print)", "mine.lua:2: relay.every: seconds must be from 1 to 2073600, not 0.5"),
@@ -129,6 +143,8 @@ fn runaways_of_every_kind_are_stopped_and_what_follows_is_not() {
         for _ in 0..2 {
             let failed = hands.failure();
             assert_eq!(failed.kind, kind, "{body}: {failed}");
+            let named = kind == FailureKind::Recursion || failed.message.contains(" background.");
+            assert!(named || failed.message.contains(" caught the error that stopped it"), "{body}: {failed}");
             hands.run(1).unwrap_or_else(|failed| panic!("{body}: {failed}"));
         }
     }

@@ -90,7 +90,6 @@ async fn runs_stay_counted_when_what_is_shown_of_the_present_goes() {
     let scheduled = Scheduled::new(&site, jobs);
     let metrics = scheduled.metrics.clone();
     let by = |job| ByJob { policy: "mine".to_owned(), job };
-    assert_eq!(metrics.failures.get(&by(2)).unwrap().get(), 0, "shown before the first run");
     let asked = scheduled.asked(6).await;
     let ran = |job, result| metrics.runs.get_or_create(&JobRun { policy: "mine".to_owned(), job, result }).get();
     // The last run that was heard of was aborted or not.
@@ -120,6 +119,23 @@ async fn jobs_wait_for_the_end_of_those_before_them() {
     tokio::join!(runner.run(before, move || outside), listen);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_mistake_of_the_relays_own_fails_one_run_and_no_more() {
+    let site = Site::new();
+    let jobs = "local n = 0
+        relay.every(10, function() n += 1 dns.lookup(n == 2 and 'panic' or 'a') end)
+        relay.every(10, function() dns.lookup('b') end)";
+    let scheduled = Scheduled::new(&site, jobs);
+    let metrics = scheduled.metrics.clone();
+    let asked = scheduled.asked(9).await;
+    // What the engine knew is lost with it: it counts from the beginning.
+    assert_eq!(seconds(&asked, "panic"), [10, 40], "{asked:?}");
+    assert_eq!(seconds(&asked, "a"), [0, 30], "{asked:?}");
+    assert_eq!(seconds(&asked, "b")[..4], [0, 10, 20, 30], "{asked:?}");
+    let run = JobRun { policy: "mine".to_owned(), job: 1, result: "error" };
+    assert!(metrics.runs.get_or_create(&run).get() >= 1);
+}
+
 /// Waits until `key` is in the table, of which nobody would tell.
 async fn until_written(site: &Site, key: &str) {
     while site.word(key).is_none() {
@@ -142,11 +158,42 @@ async fn jobs_end_with_their_generation_even_in_the_middle_of_a_run() {
 }
 
 #[tokio::test]
+async fn of_many_generations_in_a_row_the_last_one_works_and_the_others_are_gone() {
+    let (site, tasks, metrics) = (Site::new(), Tasks::new(), Metrics::new());
+    let mut background = Background::new(registry(), Arc::clone(&site.world), metrics.policy.clone(), tasks.clone());
+    for round in 0..100 {
+        background.replace(&site.load(&format!("relay.every(1, function() relay.shared.set('{round}', 1) end)")));
+    }
+    until_written(&site, "99").await;
+    assert_eq!(tasks.len(), 1);
+    let begun = (0..100).filter(|round| site.word(&round.to_string()).is_some()).count();
+    assert_eq!(begun, 1, "nobody was given the time to begin between two");
+    background.stop();
+    assert!(tasks.ended_within(Duration::from_secs(20)).await);
+}
+
+#[tokio::test]
 async fn a_stopped_relay_has_no_jobs() {
     let (site, tasks) = (Site::new(), Tasks::new());
     let mut background =
         Background::new(registry(), Arc::clone(&site.world), metrics::Policy::default(), tasks.clone());
     background.replace(&site.load("relay.every(1, function() relay.shared.set('begun', 1) while true do end end)"));
+    until_written(&site, "begun").await;
+    background.stop();
+    assert!(tasks.ended_within(Duration::from_secs(20)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_without_jobs_in_between_is_no_way_past_those_that_still_end() {
+    let (site, tasks) = (Site::new(), Tasks::new());
+    let mut background =
+        Background::new(registry(), Arc::clone(&site.world), metrics::Policy::default(), tasks.clone());
+    let slow = background.running.runners.token();
+    background.replace(&site.load(""));
+    background.replace(&site.load("relay.every(1, function() relay.shared.set('begun', 1) end)"));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(site.word("begun"), None);
+    drop(slow);
     until_written(&site, "begun").await;
     background.stop();
     assert!(tasks.ended_within(Duration::from_secs(20)).await);
