@@ -28,6 +28,7 @@ mod known;
 mod leash;
 mod library;
 mod limits;
+mod machine;
 mod modules;
 mod outside;
 mod program;
@@ -39,6 +40,7 @@ mod script;
 pub mod shared;
 pub mod sources;
 mod spelling;
+pub mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -136,7 +138,7 @@ impl Policy {
     /// is a policy.
     pub fn load(settings: &settings::Policy, place: Place, metrics: metrics::Policy) -> Result<Self, LoadError> {
         let Sources { policies, modules, default, .. } = Sources::read(settings)?;
-        let modules = Modules::compile(modules);
+        let modules = Modules::compile(modules, false);
         if settings.file.is_none() {
             // In a folder of policies nothing is there by chance.
             modules.all_usable()?;
@@ -147,6 +149,7 @@ impl Policy {
             modules: modules.into(),
             names: names.into(),
             params: settings.params.clone().into(),
+            probe: None,
         };
         let scripts =
             policies.into_iter().map(|(name, source)| Ok((name, Script::load(source, &surroundings, settings)?)));
@@ -209,9 +212,7 @@ impl Policy {
     /// Takes note of the end of a stream that [`Self::accept`] let in. Told once of each, however it ended. Called
     /// where a stream is dropped, also while a panic unwinds: it must not panic itself. A failure is counted and logged.
     pub fn ended(&self, ended: &Ended<'_>, known: &Known<'_>) {
-        let script = self.0.script(ended.listener, ended.zone, ended.tenant);
-        let Some(script) = script.filter(|script| script.has().ended) else { return };
-        if let Err(failure) = self.counted(script.with(|engine| engine.ended(ended, known))) {
+        if let Err(failure) = self.counted(self.tell(ended, known)) {
             warn!(why = %failure, "the policy failed to take note of a stream's end");
         }
     }
@@ -261,6 +262,13 @@ impl Policy {
         let outcome = self.0.decide(request, explaining);
         self.0.counters.count(&outcome);
         outcome
+    }
+
+    /// As [`Self::ended`], for whoever wants to know of a failure.
+    fn tell(&self, ended: &Ended<'_>, known: &Known<'_>) -> Result<(), Failure> {
+        let script = self.0.script(ended.listener, ended.zone, ended.tenant);
+        let Some(script) = script.filter(|script| script.has().ended) else { return Ok(()) };
+        script.with(|engine| engine.ended(ended, known))
     }
 
     fn counted<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {

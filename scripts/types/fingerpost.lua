@@ -104,6 +104,7 @@
 
 ---That a connection may ask, and within which limits. Only relay.allow makes one.
 ---@class (exact) Admission
+---@field kind "allow" What it is, where a test wants to know it from a refusal.
 ---@field request_timeout number? Longest wait for its request, in seconds.
 ---@field max_duration number? Longest time of the whole stream, in seconds.
 ---@field stall_timeout number? Longest time without a byte taken, in seconds.
@@ -414,3 +415,132 @@ function http.get(url, options) end
 ---@param options { method: string?, url: string, body: string?, headers: table<string, string>?, timeout: number?, max_bytes: number?, ca: string?, certificate: string?, key: string? } a table that says what, with url
 ---@return Response
 function http.request(options) end
+
+---What a test makes up, and what it asks the policy. Only tests have it.
+---@class testlib
+test = {}
+
+---Names a case. Its function is called when the whole file has run, in a world of its own.
+---@param name string a sentence that says what holds
+---@param body fun() the function that shows it
+function test.case(name, body) end
+
+---Says which policy the file is about, where that is not the one whose name it has.
+---@param name string the name of a policy, or a script's path in the folder
+---@param options { params: table<string, any>? }? a table such as { params = { limit = 5 } }
+function test.policy(name, options) end
+
+---Says where the relay stands, and what its configuration tells scripts. What is left out is as it is at the beginning of a case.
+---@param options { zone: string?, hostname: string?, params: table<string, any>? } a table such as { zone = "eu" }
+function test.relay(options) end
+
+---Sets the time of day. What expires or ages does so by test.advance alone.
+---@param time string|number a time such as "2026-11-21T10:00:00Z", or seconds since 1970
+function test.now(time) end
+
+---Lets time pass: what expires by then is gone, and a registry without its source is older.
+---@param seconds number how many seconds, from 0 on
+function test.advance(seconds) end
+
+---Says what the registry knows. What is left out is not there.
+---@param options { builds: { uuid: string, zone: string?, tenant: string?, pipeline: string?, state: string?, worker: { hostname: string, log_port: number?, zone: string? }? }[]?, gateways: { id: string?, hostname: string, zone: string?, public_port: number?, use_ssl: boolean?, state: ("running"|"paused"|"initializing"|"stopped"|"unknown")?, version: string? }[]?, executors: { id: string?, hostname: string, zone: string?, state: ("running"|"paused"|"initializing"|"stopped"|"unknown")? }[]?, zones: string[]?, model_api: number?, age: number? } a table such as { builds = { { uuid = "01ab", tenant = "acme" } } }
+function test.registry(options) end
+
+---Puts entries into the table behind relay.shared, and returns all that is in it, by key.
+---@param entries table<string, string|number|boolean>? a table such as { ["drain/eu"] = true }
+---@param ttl number? how many seconds these entries are kept; without it for ever
+---@return table<string, string|number|boolean>
+function test.shared(entries, ttl) end
+
+---Says what this relay has seen of its targets; all others were never dialled.
+---@param targets { host: string, port: number, tls: boolean?, open_streams: number?, consecutive_failures: number?, last_error: string?, failed_ago: number?, reached_ago: number?, round_trip: number? }[] a list of tables such as { host = "gw", port = 7979, consecutive_failures = 3 }
+function test.seen(targets) end
+
+---Asks the policy for the way of one request. That the policy fails is an error, in its own words.
+---@param request { uuid: string?, query: string?, listener: string?, peer: string?, server_name: string?, identity: { subject: string?, names: string[]?, fingerprint: string? }?, seed: number? } a table such as { uuid = "01ab" }
+---@return Route
+function test.route(request) end
+
+---Asks the policy whether a connection may ask: a Route whose kind is refuse, or an Admission. Without a function accept everybody may.
+---@param connection { listener: string?, peer: string?, server_name: string?, identity: { subject: string?, names: string[]?, fingerprint: string? }? }? a table such as { peer = "192.0.2.7" }
+---@return Admission|Route
+function test.accept(connection) end
+
+---Tells the policy of a stream's end.
+---@param record { listener: string?, peer: string?, server_name: string?, identity: string?, uuid: string?, tenant: string?, zone: string?, target: string?, kind: ("direct"|"gateway"|"connect")?, tried: number?, bytes: number?, seconds: number?, ending: ("complete"|"replied"|"refused"|"handshake_timeout"|"no_request"|"bad_request"|"request_timeout"|"viewer_left"|"viewer_stalled"|"registry"|"policy"|"unreachable"|"loop"|"upstream_broke"|"expired"|"stopping")?, blame: ("nobody"|"viewer"|"registry"|"policy"|"upstream"|"relay")?, tags: table<string, string>? }? a table such as { tenant = "acme", bytes = 1000 }
+function test.ended(record) end
+
+---Asks the policy's invariant about a build and a route: nil if it holds, or there is none; else what is wrong.
+---@param uuid string the uuid of a build that the registry knows
+---@param route Route a route, as test.route returns it
+---@return string?
+function test.invariant(uuid, route) end
+
+---Says what servers answer to background work, by URL. To ask for any other is an error of the job.
+---@param answers table<string, { status: number?, headers: table<string, string>?, body: string?, fails: string? }> a table such as { ["https://calendar.example/"] = { body = "[]" } }
+function test.http(answers) end
+
+---Says which addresses hosts have for background work. To look up any other is an error of the job.
+---@param addresses table<string, string[]> a table such as { ["gw.example"] = { "192.0.2.7" } }
+function test.dns(addresses) end
+
+---Says what background work finds in files, by path from the policies' folder on. Real files are not read.
+---@param files table<string, string> a table such as { ["drained.txt"] = "eu" }
+function test.files(files) end
+
+---Runs every job that the policy asked for by relay.every once, in their order, whenever they would be due. Returns the HTTP requests that they sent. That a job fails is an error, in its own words.
+---@return { method: string, url: string, body: string }[]
+function test.background() end
+
+---What a case says must hold; where it does not, the case ends and has failed. Only tests have it.
+---@class expectlib
+expect = {}
+
+---Both values are the same, tables and facts to the last field; a fact is the same as a table with its fields.
+---@param got any what there is
+---@param expected any what there should be
+function expect.equal(got, expected) end
+
+---The values are not the same.
+---@param got any what there is
+---@param other any what it should not be
+function expect.differ(got, other) end
+
+---The value is neither false nor nil.
+---@param got any what there is
+function expect.truthy(got) end
+
+---The value is false or nil.
+---@param got any what there is
+function expect.falsy(got) end
+
+---Lua's pattern is found in the text.
+---@param text string a text
+---@param pattern string a pattern such as "^zone %w+$"
+function expect.match(text, pattern) end
+
+---The text has the other text in it, or the list has an element that is the same as the value.
+---@param whole string|any[] a text, or a list
+---@param part any what is to be in it
+function expect.contains(whole, part) end
+
+---The function raises an error; with a pattern, one in whose text that is found. Returns the text.
+---@param body fun() a function
+---@param pattern string? a pattern such as "port"
+---@return string
+function expect.fails(body, pattern) end
+
+---The route tries these targets, in this order.
+---@param route Route a route, as test.route returns it
+---@param targets string[] a list of targets as `fingerpost explain` writes them, such as "gateway gw.us:7979 over TLS"
+function expect.targets(route, targets) end
+
+---The route or the admission refuses with this text.
+---@param answer Route|Admission what test.route or test.accept returns
+---@param text string the whole text
+function expect.refused(answer, text) end
+
+---The route replies this text.
+---@param route Route a route, as test.route returns it
+---@param text string the whole text
+function expect.replied(route, text) end

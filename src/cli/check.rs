@@ -4,15 +4,19 @@
 use std::io::Write;
 use std::iter;
 use std::path::Path;
+use std::ptr;
 
 use anyhow::Context as _;
 
 use crate::cli::{Exit, Source};
 use crate::config::problem::Problem;
-use crate::config::settings::{ClientCertificates, ClientTls, KeyPairFiles, Registry, ServerTls, Settings, Trust};
+use crate::config::settings::{
+    self, ClientCertificates, ClientTls, KeyPairFiles, Registry, ServerTls, Settings, Trust,
+};
 use crate::config::{Draft, Environment, Loaded};
 use crate::metrics::Metrics;
-use crate::policy::{Place, Policy};
+use crate::policy::testing::{self, Outcome};
+use crate::policy::{self, Place, Policy};
 use crate::process;
 use crate::registry;
 use crate::tls::{Client, LoadError, LoadWarning, Server};
@@ -45,6 +49,8 @@ pub struct Findings {
     pub problems: Vec<Problem>,
     /// What does not, and should be looked at.
     pub warnings: Vec<Problem>,
+    /// Cases of the policy's tests that passed.
+    pub tests_passed: usize,
 }
 
 /// Checks, with problems and warnings to `err` and a summary of what is fine to `out`. Blocks on the file system.
@@ -67,7 +73,7 @@ pub fn check(
     let of_file = loaded.as_ref().map(|loaded| loaded.warnings.as_slice()).unwrap_or_default();
     let exit = tell(err, &problems, &[of_file, &found.warnings].concat())?;
     if let (Exit::Done, Some(loaded)) = (exit, &loaded) {
-        summary::write(out, loaded).context("cannot write the summary")?;
+        summary::write(out, loaded, found.tests_passed).context("cannot write the summary")?;
     }
     Ok(exit)
 }
@@ -86,7 +92,9 @@ pub fn examine(loaded: &Loaded) -> Findings {
         let area = Area { loaded, setting: setting.to_owned(), files: client_files(tls) };
         findings.note(&area, Client::load(tls).map(|client| client.warnings().to_vec()));
     }
-    findings.problems.extend(policies(loaded));
+    for (setting, policy) in policies(settings) {
+        findings.try_policy(loaded, setting, policy);
+    }
     findings.problems.extend(registry(loaded));
     findings.problems.extend(user(loaded));
     findings.warnings.extend(decisions(loaded));
@@ -110,6 +118,22 @@ impl Area<'_> {
 }
 
 impl Findings {
+    /// Loads a policy, which `setting` names, and runs the tests beside it if it can be loaded.
+    fn try_policy(&mut self, loaded: &Loaded, setting: &str, policy: &settings::Policy) {
+        let problem = |error: &policy::LoadError| loaded.sources.problem(setting, error.to_string());
+        let Settings { zone, hostname, .. } = &loaded.settings;
+        let place = Place { zone: zone.clone(), hostname: hostname.clone() };
+        let tested =
+            Policy::load(policy, place, Metrics::new().policy.clone()).and_then(|_| tests(&loaded.settings, policy));
+        match tested {
+            Ok(outcome) => {
+                extend(&mut self.problems, outcome.failures().map(|flaw| problem(&flaw.error)));
+                self.tests_passed += outcome.counts().0;
+            }
+            Err(error) => self.problems.push(problem(&error)),
+        }
+    }
+
     fn note(&mut self, area: &Area<'_>, outcome: Result<Vec<LoadWarning>, Vec<LoadError>>) {
         match outcome {
             Ok(found) => {
@@ -166,17 +190,19 @@ fn trust_files<'a>(prefix: &str, trust: &'a Trust) -> impl Iterator<Item = (Stri
     iter::once((format!("{prefix}ca"), trust.ca.as_path())).chain(crl)
 }
 
-/// The policy, and the one on trial beside it.
-fn policies(loaded: &Loaded) -> Vec<Problem> {
-    let Settings { policy, zone, hostname, .. } = &loaded.settings;
+/// The policy, and the one on trial beside it, each with the setting that names it.
+fn policies(settings: &Settings) -> impl Iterator<Item = (&'static str, &settings::Policy)> {
+    let policy = &settings.policy;
     let setting = if policy.file.is_some() { "policy.file" } else { "policy.folder" };
     let candidate = policy.candidate.as_ref().map(|candidate| ("policy.candidate", &*candidate.policy));
-    let load = |(setting, policy)| {
-        let place = Place { zone: zone.clone(), hostname: hostname.clone() };
-        let error = Policy::load(policy, place, Metrics::new().policy.clone()).err()?;
-        Some(loaded.sources.problem(setting, error.to_string()))
-    };
-    [(setting, policy)].into_iter().chain(candidate).filter_map(load).collect()
+    [(setting, policy)].into_iter().chain(candidate)
+}
+
+/// What came of the tests beside a policy's scripts. Those of a candidate with the same scripts ran already.
+fn tests(settings: &Settings, policy: &settings::Policy) -> Result<Outcome, policy::LoadError> {
+    let scripts = |of: &settings::Policy| [of.file.clone(), of.folder.clone(), of.overlays.clone()];
+    let again = !ptr::eq(policy, &settings.policy) && scripts(policy) == scripts(&settings.policy);
+    if again || !policy.tests { Ok(Outcome::default()) } else { testing::run(policy, "", &mut |_| ()) }
 }
 
 /// That the registry's file could be used as it is now.

@@ -4,6 +4,7 @@ mod diff;
 mod reference;
 mod replay;
 mod shadow;
+mod test;
 
 use std::io::Write;
 
@@ -15,6 +16,7 @@ pub use diff::Diff;
 pub use reference::{Form, Reference};
 pub use replay::Replay;
 pub use shadow::Shadow;
+pub use test::Test;
 
 /// The commands for whoever writes a policy. These comments are their help and their manual.
 #[derive(Debug, Subcommand)]
@@ -24,7 +26,8 @@ Examples:
   fingerpost policy reference relay.via
   fingerpost policy diff ./new.lua
   fingerpost policy replay --log decisions.jsonl --policy ./new.lua
-  fingerpost policy shadow")]
+  fingerpost policy shadow
+  fingerpost policy test ./policies")]
 pub enum Policy {
     /// Show what another policy would change, on the live registry.
     ///
@@ -53,6 +56,12 @@ pub enum Policy {
     /// how many requests it decides, what it waits for or why it was rolled back, and in what its decisions on real
     /// requests differed from the policy's. Only the latest kinds of differences are kept; all are in metrics.
     Shadow(Shadow),
+    /// Run the tests of policies.
+    ///
+    /// Runs every file that ends in _test.lua next to the scripts or below. A test makes up a registry, a clock and all
+    /// else that a decision depends on, asks the policy, and says what it expects. Nothing outside is asked or changed.
+    /// What did not hold is shown with its line and both values, and then which lines of the scripts never ran.
+    Test(Test),
 }
 
 /// Does what `asked` says, with answers to `out` and what is wrong to `err`.
@@ -70,5 +79,6 @@ pub fn policy(
         Policy::Reference(asked) => reference::reference(asked, out, err),
         Policy::Replay(asked) => replay::replay(asked, environment, out, err),
         Policy::Shadow(asked) => shadow::shadow(asked, environment, out, err),
+        Policy::Test(asked) => test::test(asked, environment, out, err),
     }
 }

@@ -46,6 +46,11 @@ impl Call {
         Self { phase, held: Some(Held::of(known)), ..Self::default() }
     }
 
+    /// A case of a test, which knows nothing but what it makes up.
+    pub(super) fn testing() -> Self {
+        Self { phase: Phase::Testing, ..Self::default() }
+    }
+
     pub(super) fn deciding(request: &Request<'_>, explaining: bool) -> Self {
         let key = request.uuid.map_or(request.query, BuildId::as_str);
         let affinity = rank(0, key.as_bytes());

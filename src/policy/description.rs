@@ -102,6 +102,8 @@ pub(super) enum Phase {
     Noting,
     /// A job of `relay.every` runs, on an engine of its own.
     Background,
+    /// A case of a test runs, which makes up what others are to know.
+    Testing,
 }
 
 /// The phases in which a function may be called.
@@ -114,7 +116,7 @@ pub(super) struct Phases {
 impl Phases {
     /// At any time: it is a pure function of its arguments.
     pub(super) const ALWAYS: Self = Self {
-        phases: &[Phase::Loading, Phase::Deciding, Phase::Accepting, Phase::Noting, Phase::Background],
+        phases: &[Phase::Loading, Phase::Deciding, Phase::Accepting, Phase::Noting, Phase::Background, Phase::Testing],
         words: "at any time",
     };
     /// Whenever there is something to know.
@@ -129,6 +131,8 @@ impl Phases {
     };
     /// Where nobody waits for the script.
     pub(super) const BACKGROUND: Self = Self { phases: &[Phase::Background], words: "in background work" };
+    /// While a test makes up a world, and asks the policy in it.
+    pub(super) const TESTING: Self = Self { phases: &[Phase::Testing], words: "in a case" };
     /// Once, before anything is decided.
     pub(super) const LOADING: Self = Self { phases: &[Phase::Loading], words: "while the file is loaded" };
 
@@ -151,6 +155,7 @@ impl Phase {
             Self::Accepting => "in accept",
             Self::Noting => "in ended",
             Self::Background => "in background work",
+            Self::Testing => "in a case",
         }
     }
 }

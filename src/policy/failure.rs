@@ -137,6 +137,11 @@ impl Complaint {
         mlua::Error::external(Self::new(kind, spot_now(lua), text))
     }
 
+    /// Whether this is the complaint that was made of `text`.
+    pub(super) fn is(&self, text: &str) -> bool {
+        self.text == printable(text.trim_end(), MAX_TEXT)
+    }
+
     /// Reads what came out of the script of `chunks`.
     pub(super) fn from_lua(error: &mlua::Error, chunks: &Chunks) -> Self {
         match error {

@@ -17,8 +17,10 @@ use super::call::Call;
 use super::description::{self, Namespace};
 use super::facts::quote;
 use super::failure::{self, Complaint};
-use super::{modules, outside, spelling};
+use super::testing::probe;
+use super::{modules, spelling};
 
+pub(super) use self::time::read as read_time;
 pub(super) use networks::NetworkSet;
 
 /// What the guards of the library are called in Lua's messages.
@@ -96,8 +98,8 @@ pub(super) fn parts() -> StdLib {
     StdLib::BIT | StdLib::COROUTINE | StdLib::MATH | StdLib::STRING | StdLib::TABLE | StdLib::UTF8
 }
 
-/// Cuts the globals of `lua` down to what a script may use, and adds `relay` and the libraries of its own.
-pub(super) fn furnish(lua: &Lua, relay: Table) -> mlua::Result<()> {
+/// Cuts the globals of `lua` down to what a script may use, and adds this relay's libraries and those of its `own`.
+pub(super) fn furnish(lua: &Lua, own: &[&'static Namespace]) -> mlua::Result<()> {
     let globals = lua.globals();
     keep(&globals, |name| GLOBALS.contains(&name) || LIBRARIES.iter().any(|(library, _)| *library == name))?;
     for (library, functions) in LIBRARIES {
@@ -107,11 +109,10 @@ pub(super) fn furnish(lua: &Lua, relay: Table) -> mlua::Result<()> {
     let tostring: Function = globals.raw_get("tostring")?;
     globals.raw_set("print", lua.create_function(move |lua, values| print(lua, &values, &tostring))?)?;
     globals.raw_set("require", lua.create_function(required)?)?;
-    globals.raw_set("relay", relay)?;
     json::prepare(lua)?;
     glob::prepare(lua);
     let add = |library: &'static Namespace| globals.raw_set(library.name, description::table(lua, library)?);
-    NAMESPACES.into_iter().chain(outside::NAMESPACES).try_for_each(add)?;
+    NAMESPACES.into_iter().chain(own.iter().copied()).try_for_each(add)?;
     modules::prepare(lua)
 }
 
@@ -143,11 +144,10 @@ fn keep(table: &Table, wanted: impl Fn(&str) -> bool) -> mlua::Result<()> {
     names.into_iter().filter(|name| !wanted(name)).try_for_each(|name| table.raw_set(name, Value::Nil))
 }
 
-fn unknown_global(lua: &Lua, (_, name): (Value, String)) -> mlua::Result<Value> {
-    let own = NAMESPACES.into_iter().chain(outside::NAMESPACES).map(|library| library.name);
-    let libraries = LIBRARIES.map(|(library, _)| library).into_iter();
-    let known = GLOBALS.into_iter().chain(libraries).chain(own).chain(["print", "relay", "require"]);
-    let text = format!("there is no global \"{name}\"{}", spelling::hint(&name, known));
+fn unknown_global(lua: &Lua, (globals, name): (Table, String)) -> mlua::Result<Value> {
+    let known: Vec<String> = globals.pairs::<String, Value>().flatten().map(|(name, _)| name).collect();
+    let hint = spelling::hint(&name, known.iter().map(String::as_str));
+    let text = format!("there is no global \"{name}\"{hint}");
     Err(Complaint::raised(lua, FailureKind::Error, &text))
 }
 
@@ -171,6 +171,10 @@ fn print(lua: &Lua, values: &MultiValue, tostring: &Function) -> mlua::Result<()
     let Some(left) = lua.app_data_mut::<Call>().and_then(|mut call| call.line_to_print()) else { return Ok(()) };
     let text = failure::printable(&words(values, tostring)?, MAX_PRINTED);
     let line = failure::spot_now(lua).map(|spot| spot.line);
+    if let Some(probe) = probe::of(lua) {
+        probe.print(text);
+        return Ok(());
+    }
     tracing::info!(target: "policy", text, line, "the policy printed");
     if left == 0 {
         tracing::info!(target: "policy", line, "the policy printed too much; the rest of this decision is not shown");

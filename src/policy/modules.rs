@@ -11,6 +11,7 @@ use super::failure::{Complaint, LoadError};
 use super::program::{self, Surroundings};
 use super::sources::Source;
 use super::spelling;
+use super::testing::probe;
 
 /// What the table of the modules that ran is called in an engine.
 const RAN: &str = "fingerpost.modules";
@@ -29,11 +30,12 @@ pub(super) struct Module {
 }
 
 impl Modules {
-    pub(super) fn compile(sources: BTreeMap<String, Result<Source, LoadError>>) -> Self {
+    /// Compiles them; see [`program::compile`] for lines that are `counted`.
+    pub(super) fn compile(sources: BTreeMap<String, Result<Source, LoadError>>, counted: bool) -> Self {
         let compiled = sources.into_iter().map(|(name, source)| {
             let module = source.and_then(|source| {
                 let title = source.title();
-                let bytecode = program::compile(&title, &source.text)?;
+                let bytecode = program::compile(&title, &source.text, counted)?;
                 Ok(Module { title, text: source.text, bytecode })
             });
             (name, module)
@@ -106,7 +108,9 @@ impl Modules {
         };
         let module = module.as_ref().map_err(|error| format!("the module \"{name}\" cannot be used: {error}"))?;
         let chunk = lua.load(module.bytecode.as_slice()).set_mode(ChunkMode::Binary).set_name(format!("={name}.lua"));
-        chunk.into_function().map_err(|error| error.to_string())
+        let chunk = chunk.into_function().map_err(|error| error.to_string())?;
+        probe::watch(lua, &module.title, &chunk);
+        Ok(chunk)
     }
 }
 

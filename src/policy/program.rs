@@ -10,11 +10,15 @@ use mlua::chunk::{Chunk, ChunkMode, Compiler};
 use super::failure::{Chunks, Complaint, Failure, LoadError, Spot};
 use super::modules::Modules;
 use super::sources::{BUILT_IN, Source};
+use super::testing::Probe;
 use super::{FailureKind, Place};
 use crate::config::settings;
 
 /// Longest name in Lua's messages, in characters; Luau cuts its own at 255 bytes.
 const MAX_CHUNK_NAME: usize = 60;
+
+/// Luau's level of coverage that counts statements and the lines within them.
+const EVERY_LINE: u8 = 2;
 
 /// What every engine of a policy is started from.
 #[derive(Clone, PartialEq)]
@@ -50,6 +54,8 @@ pub(super) struct Surroundings {
     /// Of all policies, in order.
     pub(super) names: Arc<[String]>,
     pub(super) params: Arc<settings::Params>,
+    /// Sees what scripts do, where somebody wants to see it.
+    pub(super) probe: Option<Probe>,
 }
 
 impl Program {
@@ -62,7 +68,7 @@ impl Program {
         let chunk = source.path.as_deref().map_or_else(|| plain_chunk(&source.name), chunk_name);
         let chunks = [chunk].into_iter().chain(surroundings.modules.chunks()).collect();
         Ok(Self {
-            bytecode: compile(&title, &source.text)?,
+            bytecode: compile(&title, &source.text, surroundings.probe.is_some())?,
             title,
             chunks: Chunks(chunks),
             surroundings,
@@ -119,9 +125,10 @@ impl Program {
     }
 }
 
-/// Compiles `text`, which errors call `title`.
-pub(super) fn compile(title: &str, text: &str) -> Result<Vec<u8>, LoadError> {
-    Compiler::new().compile(text).map_err(|error| {
+/// Compiles `text`, which errors call `title`. Lines that are `counted` take longer.
+pub(super) fn compile(title: &str, text: &str, counted: bool) -> Result<Vec<u8>, LoadError> {
+    let level = if counted { EVERY_LINE } else { 0 };
+    Compiler::new().set_coverage_level(level).compile(text).map_err(|error| {
         let words = match &error {
             mlua::Error::SyntaxError { message, .. } => message.clone(),
             other => other.to_string(),

@@ -10,11 +10,12 @@ use super::description::{Function, Hook, Name, Namespace, Parameter, Type};
 use super::facts::classes;
 use super::hooks::HOOKS;
 use super::relay::RELAY;
-use super::{library, outside, spelling};
+use super::{library, outside, spelling, testing};
 
-/// Every namespace that scripts see.
+/// Every namespace that scripts see: policies, then their tests.
 fn namespaces() -> impl Iterator<Item = &'static Namespace> {
-    [&RELAY].into_iter().chain(library::NAMESPACES).chain(outside::NAMESPACES)
+    let of_policies = [&RELAY].into_iter().chain(library::NAMESPACES).chain(outside::NAMESPACES);
+    of_policies.chain(testing::NAMESPACES)
 }
 
 /// A form of the whole reference.

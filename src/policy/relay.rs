@@ -19,6 +19,7 @@ pub(super) use options::limit;
 use super::description::{Constant, Namespace, Type, name};
 use super::facts;
 use super::program::Surroundings;
+pub(super) use options::number;
 
 /// What this relay knows, and the makers of routes.
 pub(super) const RELAY: Namespace = Namespace {

@@ -34,8 +34,8 @@ pub struct Sources {
     /// What scripts may `require`, by path from the policy folder on, with `/` and without `.lua`. The neighbours of a
     /// single script may be anything, so one that cannot be used is no error before somebody requires it.
     pub modules: BTreeMap<String, Result<Source, LoadError>>,
-    /// The scripts' tests, in the order of their names. Only who runs them reads them.
-    pub tests: Vec<PathBuf>,
+    /// The scripts' tests, by path from the policy folder on, with `/` and without `.lua`. Only who runs them reads them.
+    pub tests: BTreeMap<String, PathBuf>,
     /// Decides where no rule does. Always among the policies.
     pub default: String,
 }
@@ -124,7 +124,7 @@ impl Reading {
         let sources = Sources {
             policies: BTreeMap::from([(BUILT_IN.to_owned(), zuul)]),
             modules: BTreeMap::new(),
-            tests: Vec::new(),
+            tests: BTreeMap::new(),
             default: BUILT_IN.to_owned(),
         };
         Self { sources, left: MAX_TOTAL }
@@ -151,7 +151,7 @@ impl Reading {
 
     fn neighbour(&mut self, entry: &Entry) {
         if entry.name.ends_with(TEST) {
-            self.sources.tests.push(entry.path.clone());
+            self.sources.tests.insert(module_name(&entry.name), entry.path.clone());
             return;
         }
         let name = module_name(&entry.name);
@@ -172,19 +172,28 @@ impl Reading {
     fn member(&mut self, entry: &Entry) -> Result<(), LoadError> {
         let name = module_name(&entry.name);
         if entry.name.ends_with(TEST) {
-            self.sources.tests.push(entry.path.clone());
+            self.sources.tests.insert(module_name(&entry.name), entry.path.clone());
         } else if name.contains('/') {
             let source = self.source(&name, &entry.path, "the module")?;
-            self.sources.modules.insert(name, Ok(source));
+            let replaced = self.sources.modules.insert(name.clone(), Ok(source));
+            self.untest(&name, replaced.is_some());
         } else if settings::Policy::is_name(&name) {
             let source = self.source(&name, &entry.path, "the policy")?;
-            self.sources.policies.insert(name, source);
+            let replaced = self.sources.policies.insert(name.clone(), source);
+            self.untest(&name, replaced.is_some());
         } else {
             let text =
                 "a policy's name has letters, digits, _ and - only; rename the file, or move a module to a subfolder";
             return Err(failed(&entry.path, text.to_owned()));
         }
         Ok(())
+    }
+
+    /// A script that takes the place of another is not what the other's test is about. Its own test comes after it.
+    fn untest(&mut self, name: &str, replaced: bool) {
+        if replaced {
+            self.sources.tests.remove(&format!("{name}_test"));
+        }
     }
 
     fn source(&mut self, name: &str, path: &Path, what: &str) -> Result<Source, LoadError> {

@@ -24,6 +24,7 @@ mod hooks;
 mod logging;
 mod metrics;
 mod mistakes;
+mod policy_tests;
 mod records;
 mod reload;
 mod root;

@@ -7,8 +7,8 @@ use bytesize::ByteSize;
 use crate::config::Loaded;
 use crate::config::settings::{Candidate, ClientCertificates, Decisions, ListenAddress, Listener, Registry, Settings};
 
-/// Writes the summary.
-pub(super) fn write(out: &mut dyn Write, loaded: &Loaded) -> io::Result<()> {
+/// Writes the summary; so many of the policy's tests were run, and passed.
+pub(super) fn write(out: &mut dyn Write, loaded: &Loaded, tests_passed: usize) -> io::Result<()> {
     let settings = &loaded.settings;
     writeln!(out, "{}: ok", loaded.sources.file().display())?;
     writeln!(out, "  relay     {}, {}", settings.hostname, zone(settings))?;
@@ -16,7 +16,7 @@ pub(super) fn write(out: &mut dyn Write, loaded: &Loaded) -> io::Result<()> {
         writeln!(out, "  listener  {}", listening(listener))?;
     }
     writeln!(out, "  registry  {}", registry(settings))?;
-    writeln!(out, "  policy    {}", policy(settings))?;
+    writeln!(out, "  policy    {}", policy(settings, tests_passed))?;
     if let Some(Decisions { file, max_size, keep }) = &settings.decisions {
         let most = ByteSize::b(max_size.saturating_mul(u64::from(*keep) + 1));
         writeln!(out, "  decisions {}, at most {most} in all", file.display())?;
@@ -55,7 +55,7 @@ fn registry(settings: &Settings) -> String {
     }
 }
 
-fn policy(settings: &Settings) -> String {
+fn policy(settings: &Settings, tests_passed: usize) -> String {
     let policy = &settings.policy;
     let scripts = policy.file.as_ref().or(policy.folder.as_ref());
     let mut parts = vec![scripts.map_or_else(|| "built-in".to_owned(), |path| path.display().to_string())];
@@ -65,6 +65,11 @@ fn policy(settings: &Settings) -> String {
         0 => {}
         1 => parts.push("1 rule".to_owned()),
         rules => parts.push(format!("{rules} rules")),
+    }
+    match tests_passed {
+        0 => {}
+        1 => parts.push("1 test passed".to_owned()),
+        tests => parts.push(format!("{tests} tests passed")),
     }
     parts.extend(policy.candidate.as_ref().map(on_trial));
     parts.join(", ")

@@ -37,6 +37,8 @@ pub struct Policy {
     pub background: Background,
     /// What a changed policy must get right on the live registry before it takes over.
     pub dry_run: DryRun,
+    /// Whether a check of the configuration runs the tests beside the scripts.
+    pub tests: bool,
     /// Decides beside it, on trial.
     pub candidate: Option<Candidate>,
 }
@@ -151,6 +153,7 @@ impl Default for Policy {
             shared_limit: 4 << 20,
             background: Background::default(),
             dry_run: DryRun::default(),
+            tests: true,
             candidate: None,
         }
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::config::section::{Report, Section};
 use crate::config::settings::{Background, DryRun, Listener, Param, Params, Policy, Rule};
-use crate::config::value::{duration, one_of, policy_name, size, some, text, unknown, whole, zone};
+use crate::config::value::{boolean, duration, one_of, policy_name, size, some, text, unknown, whole, zone};
 use crate::config::yaml::{Overlay, Surroundings, WAIT, params};
 
 mod candidate;
@@ -44,6 +44,7 @@ pub(super) fn policy(root: &mut Section<'_>, listeners: &[Listener], around: Sur
         shared_limit: section.value("shared_limit", size).unwrap_or(default.shared_limit),
         background: background(&mut section),
         dry_run: section.value("dry_run", one_of(&DRY_RUNS)).unwrap_or(default.dry_run),
+        tests: section.value("tests", boolean).unwrap_or(default.tests),
         ..default
     };
     let mut choice = own.clone();

@@ -62,7 +62,7 @@ fn record(names: &[Name], write: fn(Type) -> String) -> String {
 
 fn optional(of: &Type, written: String) -> String {
     match of {
-        Type::Word(_) | Type::Either(_) => format!("({written})?"),
+        Type::Word(_) | Type::Either(_) | Type::Function => format!("({written})?"),
         _ => format!("{written}?"),
     }
 }

@@ -150,6 +150,9 @@ impl Described for Allowed {
     const NAME: &'static str = "Admission";
     const ABOUT: &'static str = "That a connection may ask, and within which limits. Only relay.allow makes one.";
     const FIELDS: &'static [Field<Self>] = &[
+        field("kind", Type::Word(&["allow"]), "What it is, where a test wants to know it from a refusal.", |lua, _| {
+            text(lua, "allow")
+        }),
         field("request_timeout", NUMBER, "Longest wait for its request, in seconds.", |_, it| {
             Ok(seconds(it.limits.request_timeout))
         }),

@@ -112,6 +112,14 @@ fn parse(text: &[u8]) -> Result<f64, Fault> {
     Ok(at.unix_timestamp() as f64 + f64::from(at.nanosecond()) / 1e9)
 }
 
+/// The seconds since 1970 of a time written as [`parse`] reads it; or why it is none.
+pub(in crate::policy) fn read(text: &[u8]) -> Result<f64, String> {
+    parse(text).map_err(|fault| match fault {
+        Fault::Words(words) => words,
+        Fault::Lua(error) => error.to_string(),
+    })
+}
+
 /// `seconds` since 1970 in the format of RFC 3339, in whole seconds, in UTC.
 fn format(seconds: f64) -> Result<String, Fault> {
     let at = moment(seconds)?;

@@ -14,7 +14,7 @@ pub(super) const TAGS: Name = name(
 );
 
 /// A number as Lua has it, whole or not.
-pub(super) fn number(value: &Value) -> Option<f64> {
+pub(in crate::policy) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => Some(*number),
         // As mlua gives whole numbers.

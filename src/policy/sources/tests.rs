@@ -59,7 +59,8 @@ fn the_top_of_a_folder_holds_policies_and_the_rest_modules() {
     let sources = Sources::read(&in_folder(&dir)).unwrap();
     assert_eq!(policies(&sources), [("a", "a.lua"), ("b-2", "b-2.lua")]);
     assert_eq!(modules(&sources), [("lib/m", "lib/m.lua"), ("lib/net/n", "lib/net/n.lua")]);
-    assert_eq!(sources.tests, [dir.path().join("a_test.lua"), dir.path().join("lib/m_test.lua")]);
+    let tests = ["a_test", "lib/m_test"].map(|name| (name.to_owned(), dir.path().join(format!("{name}.lua"))));
+    assert_eq!(sources.tests, BTreeMap::from(tests));
     assert_eq!((sources.default.as_str(), sources.policies.len()), ("zuul", 3));
 }
 
@@ -74,6 +75,17 @@ fn overlays_add_scripts_and_replace_those_of_the_same_name() {
     assert_eq!(policies(&sources), [("a", "a.lua"), ("b", "mine"), ("zuul", "zuul.lua")]);
     assert_eq!(modules(&sources), [("lib/m", "lib/m.lua"), ("lib/n", "mine")]);
     assert_eq!(sources.policies["b"].path.as_deref(), Some(overlays.path().join("b.lua").as_path()));
+}
+
+#[test]
+fn a_script_that_takes_anothers_place_leaves_its_test_behind() {
+    let dir =
+        folder(&["a.lua", "a_test.lua", "b.lua", "b_test.lua", "c.lua", "c_test.lua", "lib/m.lua", "lib/m_test.lua"]);
+    let overlays = folder(&["b.lua", "c.lua", "c_test.lua", "lib/m.lua"]);
+    let settings = Policy { overlays: Some(overlays.path().to_owned()), ..in_folder(&dir) };
+    let tests = Sources::read(&settings).unwrap().tests;
+    let expected = [("a_test", dir.path().join("a_test.lua")), ("c_test", overlays.path().join("c_test.lua"))];
+    assert_eq!(tests, BTreeMap::from(expected.map(|(name, path)| (name.to_owned(), path))));
 }
 
 #[test]
