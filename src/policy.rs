@@ -36,6 +36,7 @@ mod question;
 mod rank;
 pub mod reference;
 mod relay;
+mod retired;
 mod script;
 pub mod shared;
 pub mod sources;
@@ -70,6 +71,7 @@ pub use outside::{Fetch, Outside, TlsFiles, Unanswered};
 use program::Surroundings;
 pub use question::{Ended, Request};
 pub(crate) use rank::rank;
+pub use retired::Retired;
 use script::{Answer, Script};
 pub use shared::SharedTable;
 use sources::Sources;
@@ -285,6 +287,11 @@ impl Policy {
     fn with_engine<T>(&self, look: impl FnOnce(&engine::Engine) -> T) -> T {
         self.0.by_name[&self.0.default].with_engine(look)
     }
+
+    /// How many engines it has, on all threads.
+    pub(crate) fn engines(&self) -> usize {
+        self.0.by_name.values().map(Script::engines).sum()
+    }
 }
 
 impl Scripts {
@@ -316,6 +323,10 @@ impl Scripts {
                 handed_over.push(HandOver { file, line, to: next });
             }
         }
+    }
+
+    fn rest(&self) {
+        self.by_name.values().for_each(Script::rest);
     }
 
     fn rule_for(&self, listener: &str, zone: Option<&Zone>, tenant: Option<&str>) -> Option<&settings::Rule> {
