@@ -2,9 +2,9 @@
 //! I/O while deciding, and never lets a script hold a thread past its limits.
 //!
 //! One [`Policy`] belongs to one generation. Each thread that asks it gets an engine of its own, which goes with the
-//! policy: no lock is shared between threads, and nothing of an old script outlives its generation. What a script
-//! keeps in its own locals is seen by one thread only and may be gone at the next request: it is no place for state.
-//! Only this room knows mlua.
+//! policy, or when that decides no more: threads do not wait for each other, and nothing of an old script decides about
+//! a new stream. What a script keeps in its own locals is seen by one thread only and may be gone at the next request:
+//! it is no place for state. Only this room knows mlua.
 //!
 //! ```text
 //! settings → Program (text, bytecode, limits) → Engine (one a thread) → Answer → Route

@@ -82,7 +82,8 @@ impl Script {
     /// Lets this thread's engine `work`.
     pub(super) fn with<T>(&self, work: impl FnOnce(&Engine) -> Result<T, Complaint>) -> Result<T, Failure> {
         let slot = self.engines.get_or_default();
-        let engine = match of(slot).take() {
+        let idle = of(slot).take();
+        let engine = match idle {
             Some(engine) => engine,
             None => Engine::start(&self.program).map_err(|complaint| self.program.failure(complaint))?,
         };
@@ -96,7 +97,11 @@ impl Script {
 
     /// Ends the engines that nothing runs on. They begin anew where they are asked.
     pub(super) fn rest(&self) {
-        self.engines.iter().for_each(|slot| drop(of(slot).take()));
+        for slot in self.engines.iter() {
+            let idle = of(slot).take();
+            // Its thread need not wait for that.
+            drop(idle);
+        }
     }
 }
 
