@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::names::{BuildId, Hostname, Zone};
 use crate::policy::{Failure, FailureKind, Moment, World};
 use crate::registry::{Build, Freshness, Gateway, Snapshot, State, Worker};
-use crate::route::Route;
+use crate::route::{Route, Target, Way};
 use crate::tls::Identity;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -345,4 +345,16 @@ fn an_outcome_says_what_kind_of_failure_it_was() {
     let text = serde_json::to_string(&Outcome::Failed(failure.clone())).unwrap();
     assert_eq!(text, r#"{"failed":{"kind":"bad_route","file":"p.lua","line":null,"message":"m"}}"#);
     assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), Outcome::Failed(failure));
+}
+
+#[test]
+fn a_decision_weighs_what_its_targets_take() {
+    let site = Site::new();
+    let Offer { mut decision, .. } = site.offer(&site.generation(1, None), UUID);
+    let Outcome::Decided(route) = &decision.outcome else { panic!("{:?}", decision.outcome) };
+    let Way::Targets(targets) = &route.way else { panic!("{route:?}") };
+    let (one, many) = (targets[0].clone(), 64);
+    let before = decision.weight() - targets.len() * size_of::<Target>();
+    decision.outcome = Outcome::Decided(Way::Targets(vec![one; many]).into());
+    assert!(decision.weight() >= before + many * size_of::<Target>());
 }

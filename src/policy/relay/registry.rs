@@ -18,6 +18,9 @@ use crate::registry::{Build, Executor, Gateway};
 /// Longest list.
 const MAX_LISTED: usize = 1000;
 
+/// Longest name of a tenant that is looked for, in bytes: a question is written down where decisions are kept.
+const MAX_TENANT: usize = 4096;
+
 const BUILD: Type = Type::Fact(<Arc<Build>>::KIND);
 const ZONE: Parameter = parameter(
     "zone",
@@ -97,7 +100,7 @@ pub(super) const BUILDS: Function = Function {
     blame: FailureKind::Error,
     call: |lua, arguments| {
         within(lua, |held| {
-            let tenant = tenant(arguments);
+            let Some(tenant) = tenant(arguments) else { return Ok(Value::Table(lua.create_table()?)) };
             let known = || held.snapshot.builds.of_tenant(&tenant).take(MAX_LISTED).cloned().map(Shared).collect();
             let builds: Vec<Shared<Build>> = held.world.read(|| format!("relay.builds({tenant:?})"), known);
             list(lua, &builds, |Shared(build)| fact(lua, Some(build)))
@@ -131,7 +134,7 @@ pub(super) const BUILD_COUNT: Function = Function {
     blame: FailureKind::Error,
     call: |lua, arguments| {
         within(lua, |held| {
-            let tenant = tenant(arguments);
+            let Some(tenant) = tenant(arguments) else { return Ok(number(0)) };
             let count = || held.snapshot.builds.count_of(&tenant);
             Ok(number(held.world.read(|| format!("relay.build_count({tenant:?})"), count)))
         })
@@ -205,8 +208,9 @@ fn zone(name: &Value) -> Option<Option<Zone>> {
     name.to_str().ok().and_then(|name| Zone::parse(&name)).map(Some)
 }
 
-fn tenant(arguments: &Arguments) -> String {
-    arguments.at(0).as_string().map(|tenant| tenant.to_string_lossy()).unwrap_or_default()
+/// `None` for what can be no tenant's name.
+fn tenant(arguments: &Arguments) -> Option<String> {
+    short(arguments.at(0), MAX_TENANT)
 }
 
 /// The text that `value` is, unless it has more than `most` bytes.

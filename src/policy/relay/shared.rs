@@ -9,7 +9,7 @@ use crate::policy::FailureKind;
 use crate::policy::call::{self, Held};
 use crate::policy::description::{Arguments, Function, Namespace, Parameter, Phases, Type, parameter};
 use crate::policy::failure::Complaint;
-use crate::policy::shared::{self, SharedError};
+use crate::policy::shared::{self, SharedError, SharedTable};
 use crate::route::Limit;
 
 /// Most keys of one list.
@@ -38,7 +38,7 @@ pub(super) const SHARED: Namespace = Namespace {
             blame: FailureKind::Error,
             call: |lua, arguments| {
                 within(lua, |held| {
-                    let key = key(arguments);
+                    let Some(key) = known_key(arguments) else { return Ok(Value::Nil) };
                     let question = || format!("relay.shared.get({key:?})");
                     let kept = held.world.read(question, || held.world.shared.get(&key, held.at.tick));
                     kept.map_or(Ok(Value::Nil), |kept| shown(lua, &kept))
@@ -54,7 +54,7 @@ pub(super) const SHARED: Namespace = Namespace {
             blame: FailureKind::Error,
             call: |lua, arguments| {
                 within(lua, |held| {
-                    let prefix = key(arguments);
+                    let Some(prefix) = known_key(arguments) else { return lua.create_table().map(Value::Table) };
                     let question = || format!("relay.shared.keys({prefix:?})");
                     let keys = held.world.read(question, || held.world.shared.keys(&prefix, MAX_KEYS, held.at.tick));
                     lua.create_sequence_from(keys).map(Value::Table)
@@ -134,6 +134,12 @@ fn written(lua: &Lua, name: &str, work: impl FnOnce(&Held) -> Result<Value, Shar
         Err(error) => Err(Complaint::raised(lua, FailureKind::Error, &format!("{name}: {error}"))),
         Ok(value) => Ok(value),
     })
+}
+
+/// What something may be called: whoever only looks is not told that a key is too long, and a longer one is not read.
+fn known_key(arguments: &Arguments) -> Option<String> {
+    let key = arguments.at(0).as_string().filter(|key| key.as_bytes().len() <= SharedTable::MAX_KEY)?;
+    Some(key.to_string_lossy())
 }
 
 fn key(arguments: &Arguments) -> String {
