@@ -10,7 +10,7 @@ use super::order::{Choice, ORDER, Order, WEIGHTS};
 use crate::names::Hostname;
 use crate::policy::answer::{Decision, Made, refusal, targets};
 use crate::policy::description::{Arguments, Function, Name, Parameter, Phases, Type, name, parameter};
-use crate::policy::facts::{Described, Fact, quote};
+use crate::policy::facts::{self, Described, Fact, quote};
 use crate::policy::failure::{self, Complaint};
 use crate::policy::program::Surroundings;
 use crate::policy::{FailureKind, call, spelling};
@@ -267,7 +267,7 @@ fn hand_over(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
 
 pub(super) fn made(lua: &Lua, decision: Decision) -> mlua::Result<Value> {
     let spot = if call::is_explained(lua) { failure::spot_now(lua) } else { None };
-    lua.create_userdata(Fact(Made { decision, spot })).map(Value::UserData)
+    facts::made(lua, Made { decision, spot }).map(Value::UserData)
 }
 
 pub(super) fn bad(lua: &Lua, problem: &str) -> mlua::Error {
