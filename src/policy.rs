@@ -44,6 +44,7 @@ mod spelling;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod unguarded;
 
 use std::collections::BTreeMap;
 use std::fmt;
