@@ -145,7 +145,8 @@ fn keep(table: &Table, wanted: impl Fn(&str) -> bool) -> mlua::Result<()> {
 }
 
 fn unknown_global(lua: &Lua, (globals, name): (Table, String)) -> mlua::Result<Value> {
-    let known: Vec<String> = globals.pairs::<String, Value>().flatten().map(|(name, _)| name).collect();
+    let mut known: Vec<String> = globals.pairs::<String, Value>().flatten().map(|(name, _)| name).collect();
+    known.sort();
     let hint = spelling::hint(&name, known.iter().map(String::as_str));
     let text = format!("there is no global \"{name}\"{hint}");
     Err(Complaint::raised(lua, FailureKind::Error, &text))

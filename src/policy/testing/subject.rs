@@ -24,6 +24,8 @@ pub(super) struct Subject {
     modules: Arc<Modules>,
     limits: settings::Policy,
     probe: Probe,
+    /// The subfolder in which the test lies, with a `/` at its end; empty at the top.
+    beside: String,
     /// The policy's name, or a script's path in the folder.
     name: String,
     /// What `relay.params` holds where a case says nothing else.
@@ -39,6 +41,7 @@ impl Subject {
             modules: Modules::compile(sources.modules.clone(), true).into(),
             limits: limits.clone(),
             probe,
+            beside: test.rfind('/').and_then(|end| test.get(..=end)).unwrap_or_default().to_owned(),
             name: test.strip_suffix(SUFFIX).unwrap_or(test).to_owned(),
             params: Params::new(),
             loaded: Vec::new(),
@@ -63,8 +66,8 @@ impl Subject {
     /// # Errors
     /// If there is none of that name.
     pub(super) fn choose(&mut self, name: String, params: Params) -> Result<(), String> {
-        self.source(&name)?;
-        (self.name, self.params) = (name, params);
+        self.name = self.source(&name)?.name.clone();
+        self.params = params;
         self.loaded.clear();
         Ok(())
     }
@@ -99,11 +102,12 @@ impl Subject {
         Surroundings { place, modules, names: names.into(), params, probe }
     }
 
-    /// A policy of the folder, or a script in one of its subfolders.
+    /// A policy of the folder, or a script in one of its subfolders: by its path, or by its name alone beside the test.
     fn source(&self, name: &str) -> Result<&Source, String> {
         let Sources { policies, modules, .. } = &*self.sources;
-        let found = policies.get(name).or_else(|| modules.get(name)?.as_ref().ok());
-        found.ok_or_else(|| {
+        let module = |path: &str| modules.get(path)?.as_ref().ok();
+        let found = policies.get(name).or_else(|| module(name));
+        found.or_else(|| module(&format!("{}{name}", self.beside))).ok_or_else(|| {
             let hint = spelling::hint(name, policies.keys().map(String::as_str));
             format!("there is no policy \"{name}\" to test{hint}")
         })
