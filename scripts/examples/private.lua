@@ -15,13 +15,6 @@
 
 local policy = { api = 1 }
 
-local customers = relay.params.customers or {}
-
-local private = {}
-for _, customer in customers do
-  private[customer.zone] = true
-end
-
 local function through(customer): { Route }
   local routes = {}
   for _, gateway in customer.gateways do
@@ -35,12 +28,20 @@ local function through(customer): { Route }
   return routes
 end
 
+-- Made once: a customer without a zone, or a gateway without a port, keeps the policy from being loaded.
+local customers, private = {}, {}
+for name, customer in relay.params.customers or {} do
+  assert(type(customer.zone) == "string", `params.customers: {name} has no zone`)
+  private[customer.zone] = true
+  customers[name] = { zone = customer.zone, routes = through(customer) }
+end
+
 function policy.route(request)
   local worker = request.build and request.build.worker
   local zone = worker and worker.zone
   local customer = request.server_name and customers[request.server_name]
   if customer then
-    return if zone == customer.zone then through(customer) else relay.refuse("Build not found")
+    return if zone == customer.zone then customer.routes else relay.refuse("Build not found")
   end
   if zone and private[zone] then
     return relay.refuse("Build not found")
