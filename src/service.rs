@@ -280,10 +280,11 @@ impl Next<'_> {
         let found = spawn_blocking(trying).await?;
         let Comparison { builds, zones, decisions, left_out, .. } = found;
         if let Some(worst) = found.objection(rule) {
+            let (harmed, allowing) = (found.harmed(rule), found.allowed_by());
             bail!(
-                "the new policy was tried on {builds} running builds for {zones} zones, and would harm {} of {decisions} \
-                 decisions:\n{worst}\nsee all of it with: fingerpost policy diff; if it is meant, set policy.dry_run",
-                found.harmed(rule)
+                "the new policy was tried on {builds} running builds for {zones} zones, and would harm {harmed} of \
+                 {decisions} decisions:\n{worst}\nfingerpost policy diff shows all of it, with the old policy in place and \
+                 the new one as its FILE; if it is meant, set policy.dry_run: {allowing}"
             );
         }
         info!(builds, zones, decisions, left_out, changed = found.changes.len(), "the new policy was tried");

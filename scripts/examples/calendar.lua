@@ -2,7 +2,8 @@
 -- Follows a maintenance calendar that an HTTP service keeps.
 --
 -- Once a minute the calendar is fetched, off the path of requests, and what it says is put into the shared table, where
--- requests find it. When the service is away, the last word holds until the maintenance is over. It answers in JSON:
+-- requests find it. What is no date is an error of the fetch, and not of each request. When the service is away, the
+-- last word holds until the maintenance is over. It answers in JSON:
 --
 --   [ { "zone": "eu-west", "from": "2026-12-01T20:00:00Z", "to": "2026-12-01T23:00:00Z", "text": "new switches" } ]
 --
@@ -23,10 +24,11 @@ relay.every(60, function()
   local planned = {}
   for _, entry in json.decode(answer.body) do
     local key = "maintenance/" .. entry.zone
-    local left = time.parse(entry.to) - relay.now()
+    local from, left = time.parse(entry.from), time.parse(entry.to) - relay.now()
     if left > 0 then
       planned[key] = true
-      relay.shared.set(key, json.encode(entry), left)
+      local reason = `Zone {entry.zone} is in maintenance until {entry.to}: {entry.text}`
+      relay.shared.set(key, json.encode({ from = from, reason = reason }), left)
     end
   end
   for _, key in relay.shared.keys("maintenance/") do
@@ -41,8 +43,8 @@ function policy.route(request: Request): Route | { Route }
   local known = worker and worker.zone and relay.shared.get("maintenance/" .. worker.zone)
   if type(known) == "string" then
     local entry = json.decode(known)
-    if time.parse(entry.from) <= relay.now() then
-      return relay.refuse(`Zone {entry.zone} is in maintenance until {entry.to}: {entry.text}`)
+    if entry.from <= relay.now() then
+      return relay.refuse(entry.reason)
     end
   end
   return relay.hand_over("zuul")

@@ -53,3 +53,13 @@ test.case("when the calendar is away, its last word holds", function()
   expect.fails(test.background, "the calendar answered 503")
   expect.equal(test.route{ uuid = uuid }.kind, "refuse")
 end)
+
+test.case("an entry without a date fails the job, and no request", function()
+  test.now("2026-12-01T21:00:00Z")
+  running_in("north")
+  answering{ ENTRY }
+  expect.fails(function()
+    answering{ { zone = "north", from = "tomorrow", to = "2026-12-01T23:00:00Z", text = "no date" } }
+  end, "tomorrow")
+  expect.equal(test.route{ uuid = uuid }.kind, "refuse")
+end)

@@ -13,7 +13,9 @@ local policy = { api = 1 }
 local canaries = relay.params.canaries
 local percent = relay.params.percent or 5
 assert(type(canaries) == "string", "params.canaries must be a pattern of host names")
-assert(percent >= 0 and percent <= 100, "params.percent must be from 0 to 100")
+assert(type(percent) == "number" and percent >= 0 and percent <= 100, "params.percent must be from 0 to 100")
+-- To use it once shows that it is a pattern.
+glob.match(canaries, "")
 
 local function split(gateways: { Gateway }): ({ Gateway }, { Gateway })
   local new, proven = {}, {}

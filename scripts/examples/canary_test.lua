@@ -53,3 +53,13 @@ test.case("a zone without gateways, and what is no build, are answered as in Zuu
   expect.targets(test.route{ uuid = uuid }, { "direct ex1:7900" })
   expect.refused(test.route{ uuid = "ffff" }, "Build not found")
 end)
+
+test.case("a pattern or a percentage that is none keeps the policy from being loaded", function()
+  local function load()
+    test.route{ uuid = uuid }
+  end
+  test.relay{ params = { canaries = "[" } }
+  expect.fails(load, "glob.match")
+  test.relay{ params = { canaries = "*", percent = "5" } }
+  expect.fails(load, "params.percent must be from 0 to 100")
+end)

@@ -21,6 +21,7 @@ for zone, window in relay.params.drained or {} do
 end
 
 local flags = relay.params.flags
+assert(flags == nil or type(flags) == "string", "params.flags must be the name of a file")
 if flags then
   relay.every(10, function()
     for line in string.gmatch(files.read(flags), "[^\r\n]+") do

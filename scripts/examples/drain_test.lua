@@ -47,3 +47,13 @@ end)
 test.case("what is no build is answered as in Zuul", function()
   expect.refused(test.route{ uuid = uuid }, "Build not found")
 end)
+
+test.case("dates that are none, and a name that is none, keep the policy from being loaded", function()
+  local function load()
+    test.route{ query = "" }
+  end
+  test.relay{ params = { drained = { eu = { from = "tomorrow", to = "2026-12-01T23:00:00Z" } } } }
+  expect.fails(load, "tomorrow")
+  test.relay{ params = { flags = 7 } }
+  expect.fails(load, "params.flags must be the name of a file")
+end)

@@ -16,6 +16,9 @@ local policy = { api = 1 }
 local own = networks.set(relay.params.own or {})
 local hours = relay.params.hours or {}
 local per_minute = relay.params.per_minute or 30
+assert(type(per_minute) == "number", "params.per_minute must be a number")
+-- Hours that make no sense keep the policy from being loaded, and not every viewer from being let in.
+time.within(0, hours)
 
 function policy.accept(connection: Connection): (Admission | Route)?
   if networks.contains(own, connection.peer) then

@@ -45,3 +45,10 @@ end)
 test.case("builds are routed as in Zuul", function()
   expect.refused(test.route{ uuid = "4a1c" }, "Build not found")
 end)
+
+test.case("hours that make no sense, and a number that is none, keep the policy from being loaded", function()
+  test.relay{ params = { hours = { from = "25:00" } } }
+  expect.fails(test.accept, "25:00")
+  test.relay{ params = { per_minute = "three" } }
+  expect.fails(test.accept, "params.per_minute must be a number")
+end)

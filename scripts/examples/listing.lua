@@ -12,6 +12,9 @@
 local policy = { api = 1 }
 
 local tenants = relay.params.tenants or {}
+local default = relay.params.tenant
+assert(type(tenants) == "table", "params.tenants must map server names to tenants")
+assert(default == nil or type(default) == "string", "params.tenant must be the name of a tenant")
 
 -- Builds of one list.
 local MOST = 500
@@ -41,12 +44,14 @@ local function builds(tenant: string): string
 end
 
 function policy.route(request: Request): Route | { Route }
-  if request.query == "zones" then
+  -- `finger -l` asks for more by this word in front (RFC 1288); there is no more.
+  local query = string.gsub(request.query, "^/W%s*", "")
+  if query == "zones" then
     return relay.reply(zones())
   end
   local name = request.server_name
-  local tenant = name and tenants[name] or relay.params.tenant
-  if request.query == "" and tenant then
+  local tenant = name and tenants[name] or default
+  if query == "" and tenant then
     return relay.reply(builds(tenant))
   end
   return relay.hand_over("zuul")

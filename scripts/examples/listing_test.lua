@@ -58,3 +58,21 @@ test.case("a build is routed as in Zuul", function()
   expect.targets(test.route{ uuid = "a1" }, { "gateway gw:7979" })
   expect.refused(test.route{ query = "zone" }, "Build not found")
 end)
+
+test.case("finger -l gets the same", function()
+  site()
+  for _, query in { "", "zones" } do
+    expect.equal(test.route{ query = "/W " .. query }, test.route{ query = query })
+  end
+  expect.equal(test.route{ query = "/W" }.kind, "reply")
+end)
+
+test.case("params that are no tenants keep the policy from being loaded", function()
+  local function load()
+    test.route{ query = "" }
+  end
+  test.relay{ params = { tenants = "acme" } }
+  expect.fails(load, "params.tenants must map")
+  test.relay{ params = { tenant = 5 } }
+  expect.fails(load, "params.tenant must be")
+end)

@@ -13,6 +13,10 @@ local policy = { api = 1 }
 
 local patterns = relay.params.nearest
 assert(type(patterns) == "table", "params.nearest must be a list of patterns of host names, the nearest first")
+-- To use each once shows that it is a pattern.
+for _, pattern in patterns do
+  glob.match(pattern, "")
+end
 
 -- The place of a gateway's region in the list; one beyond the last if it is in none.
 local function distance(gateway: Gateway): number

@@ -52,3 +52,12 @@ test.case("a zone without gateways is reached as in Zuul", function()
   running_in("cloud", {}, 7900)
   expect.targets(test.route{ uuid = uuid }, { "direct ex1:7900" })
 end)
+
+test.case("without patterns, or with one that is none, the policy is not loaded", function()
+  for _, nearest in { "*.eu.example.com", { "*.eu.example.com", "[" } } do
+    test.relay{ params = { nearest = nearest } }
+    expect.fails(function()
+      test.route{ query = "" }
+    end, "nearest.lua:")
+  end
+end)

@@ -17,13 +17,6 @@ local policy = { api = 1 }
 
 type Customer = { zone: string, gateways: { { host: string, port: number } }, server_name: string }
 
-local customers: { [string]: Customer } = relay.params.customers or {}
-
-local private = {}
-for _, customer in customers do
-  private[customer.zone] = true
-end
-
 local function through(customer: Customer): { Route }
   local routes = {}
   for _, gateway in customer.gateways do
@@ -37,12 +30,20 @@ local function through(customer: Customer): { Route }
   return routes
 end
 
+-- Made once: a customer without a zone, or a gateway without a port, keeps the policy from being loaded.
+local customers, private = {}, {}
+for name, customer: Customer in relay.params.customers or {} do
+  assert(type(customer.zone) == "string", `params.customers: {name} has no zone`)
+  private[customer.zone] = true
+  customers[name] = { zone = customer.zone, routes = through(customer) }
+end
+
 function policy.route(request: Request): Route | { Route }
   local worker = request.build and request.build.worker
   local zone = worker and worker.zone
   local customer = request.server_name and customers[request.server_name]
   if customer then
-    return if zone == customer.zone then through(customer) else relay.refuse("Build not found")
+    return if zone == customer.zone then customer.routes else relay.refuse("Build not found")
   end
   if zone and private[zone] then
     return relay.refuse("Build not found")

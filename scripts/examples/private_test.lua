@@ -41,3 +41,13 @@ test.case("everybody else is served as in Zuul", function()
   running_in("north")
   expect.targets(test.route{ uuid = uuid, server_name = "logs.example.com" }, { "direct ex1:7900" })
 end)
+
+test.case("a customer that nobody could reach keeps the policy from being loaded", function()
+  local function load()
+    test.route{ uuid = uuid }
+  end
+  test.relay{ params = { customers = { ["logs.example"] = { gateways = {} } } } }
+  expect.fails(load, "logs.example has no zone")
+  test.relay{ params = { customers = { ["logs.example"] = { zone = "z", gateways = { { host = "gw" } } } } } }
+  expect.fails(load, "port")
+end)

@@ -17,6 +17,18 @@ local policy = { api = 1 }
 local tenants = relay.params.tenants or {}
 local relays = relay.params.relays or {}
 
+-- To use each once shows that it is a pattern.
+local function check(patterns: { string })
+  for _, pattern in patterns do
+    glob.match(pattern, "")
+  end
+end
+
+check(relays)
+for _, patterns in tenants do
+  check(patterns)
+end
+
 -- Whether a name of the certificate matches one of the patterns.
 local function has_name(identity: Identity, patterns: { string }): boolean
   for _, name in identity.names do

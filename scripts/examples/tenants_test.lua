@@ -51,3 +51,10 @@ end)
 test.case("who shows one may ask", function()
   expect.equal(test.accept{ identity = named("www.acme.example.com") }.kind, "allow")
 end)
+
+test.case("a pattern that is none keeps the policy from being loaded", function()
+  for _, params in { { relays = { "[" } }, { tenants = { acme = { "[" } } }, { tenants = { acme = "*.acme" } } } do
+    test.relay{ params = params }
+    expect.fails(test.accept, "tenants.lua:")
+  end
+end)

@@ -426,7 +426,7 @@ test = {}
 function test.case(name, body) end
 
 ---Says which policy the file is about, where that is not the one whose name it has.
----@param name string the name of a policy, or a script's path in the folder
+---@param name string the name of a policy, or of a script beside the test, or a script's path in the folder
 ---@param options { params: table<string, any>? }? a table such as { params = { limit = 5 } }
 function test.policy(name, options) end
 

@@ -160,7 +160,7 @@ impl fmt::Display for View {
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, now, then, zone, count, example, last } = self;
-        let zone = zone.as_ref().map_or("-", Zone::as_str);
+        let zone = zone.as_ref().map_or("no zone", Zone::as_str);
         // Viewers may send anything, and a terminal obeys it.
         writeln!(f, "{kind:10}  {zone}: {count} requests, the last for {} at {last}", example.escape_debug())?;
         write!(f, "    now   {now}\n    then  {then}")

@@ -59,7 +59,8 @@ pub struct Explain {
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Suppose")]
 pub struct Suppose {
-    /// Another policy decides: a script, or a folder of them.
+    /// Another policy decides: a script in the place of all policies and rules, or a folder in the place of the
+    /// configured one, with the same rules and overlays.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
 
@@ -116,7 +117,8 @@ impl Suppose {
             zone: if *no_zone { Some(None) } else { zone.clone().map(Some) },
             viewer: *viewer,
             listener: listener.clone(),
-            server_name: server_name.clone(),
+            // As a listener tells it.
+            server_name: server_name.as_deref().map(str::to_ascii_lowercase),
             identity: self.identity()?.map(Arc::new),
             at: *at,
         })

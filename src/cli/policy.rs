@@ -64,6 +64,9 @@ pub enum Policy {
     /// them again, with everything that was known then. It needs neither a relay nor a registry, so that a change of a
     /// policy can be tested on last week's traffic before it is merged. A decision that rests on something that the log
     /// does not hold, because the policy of the past did not look at it, is counted and not judged.
+    ///
+    /// A configuration counts only if it is named: its rules and limits hold, and its params. Unless one is, there are no
+    /// rules, limits are the defaults, and params are those of the log.
     Replay(Replay),
     /// Show how a candidate does beside the policy of a running relay.
     ///

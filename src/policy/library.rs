@@ -105,7 +105,7 @@ pub(super) fn furnish(lua: &Lua, own: &[&'static Namespace]) -> mlua::Result<()>
     for (library, functions) in LIBRARIES {
         keep(&globals.get(library)?, |name| functions.contains(&name))?;
     }
-    lua.load(GUARDS).set_name(format!("={CHUNK}")).exec()?;
+    lua.load(GUARDS).set_name(format!("={CHUNK}")).call::<()>(lua.create_function(failure::plain)?)?;
     let tostring: Function = globals.raw_get("tostring")?;
     globals.raw_set("print", lua.create_function(move |lua, values| print(lua, &values, &tostring))?)?;
     globals.raw_set("require", lua.create_function(required)?)?;
@@ -145,7 +145,8 @@ fn keep(table: &Table, wanted: impl Fn(&str) -> bool) -> mlua::Result<()> {
 }
 
 fn unknown_global(lua: &Lua, (globals, name): (Table, String)) -> mlua::Result<Value> {
-    let known: Vec<String> = globals.pairs::<String, Value>().flatten().map(|(name, _)| name).collect();
+    let mut known: Vec<String> = globals.pairs::<String, Value>().flatten().map(|(name, _)| name).collect();
+    known.sort();
     let hint = spelling::hint(&name, known.iter().map(String::as_str));
     let text = format!("there is no global \"{name}\"{hint}");
     Err(Complaint::raised(lua, FailureKind::Error, &text))

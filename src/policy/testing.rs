@@ -81,6 +81,7 @@ impl Run<'_> {
                 files.push(file);
             }
         }
+        unasked(&sources, self.settings).for_each(|source| probe.admit(&source.title(), &source.text));
         let mut lines = probe.lines();
         lines.retain(|title, _| !built_in(&sources, title));
         Ok(Outcome::new(files, lines))
@@ -112,6 +113,14 @@ impl Run<'_> {
         let source = Source { name: name.to_owned(), path: Some(path.to_owned()), text };
         Program::compile(source, subject.surroundings(scene::place(), Arc::default()), &self.limits)
     }
+}
+
+/// The scripts whose lines count also where no test asks for them. What lies beside a single script may be anything, and
+/// an editor's definitions never run.
+fn unasked<'a>(sources: &'a Sources, settings: &settings::Policy) -> impl Iterator<Item = &'a Source> {
+    let whole = settings.file.is_none();
+    let modules = sources.modules.values().filter(move |_| whole).flatten();
+    sources.policies.values().chain(modules).filter(|source| !source.text.starts_with("---@meta"))
 }
 
 /// Whether `title` is what came with the program, which nobody here tests.

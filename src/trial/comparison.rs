@@ -72,6 +72,15 @@ impl Comparison {
         Kind::ALL.into_iter().filter(|kind| kind.breaks(rule)).map(|kind| self.count(kind)).sum()
     }
 
+    /// What `policy.dry_run` must be where all of this is meant.
+    pub fn allowed_by(&self) -> &'static str {
+        match self {
+            _ if self.harmed(DryRun::Strict) == 0 => "strict",
+            _ if self.harmed(DryRun::Errors) == 0 => "errors",
+            _ => "off",
+        }
+    }
+
     /// The worst of what would change, if `rule` keeps the candidate out for it.
     pub fn objection(&self, rule: DryRun) -> Option<&Change> {
         self.changes.iter().filter(|change| change.kind.breaks(rule)).min_by_key(|change| change.kind)

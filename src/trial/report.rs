@@ -59,7 +59,7 @@ impl Kind {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { zone, listeners, kind, now, then, builds, example, .. } = self;
-        let zone = zone.as_ref().map_or("-", Zone::as_str);
+        let zone = zone.as_ref().map_or("no zone", Zone::as_str);
         let on = if listeners.is_empty() { String::new() } else { format!(" on {}", listeners.join(", ")) };
         writeln!(f, "{:10}  {zone}{on}: {builds} builds, such as {example}", kind.as_str())?;
         write!(f, "    now   {now}\n    then  {then}")

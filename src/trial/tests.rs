@@ -83,6 +83,18 @@ fn a_policy_differs_in_nothing_from_itself() {
 }
 
 #[test]
+fn what_harms_is_said_to_need_the_strictest_rule_that_allows_it() {
+    for (body, rule) in [
+        ("return relay.direct(request.build.worker)", "strict"),
+        ("return relay.refuse('no')", "errors"),
+        ("error('no')", "off"),
+    ] {
+        let found = compare(&default(), &policy(body), &registry(1));
+        assert_eq!(found.allowed_by(), rule, "{found}");
+    }
+}
+
+#[test]
 fn a_build_that_is_done_is_not_decided() {
     let mut snapshot = registry(1);
     let running = snapshot.builds.iter().find(|build| build.worker.is_some()).unwrap();

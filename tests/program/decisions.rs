@@ -32,7 +32,7 @@ async fn another_policys_differences_are_shown_and_fail_a_check() {
 if not request.build then return relay.refuse('Build not found') end
 return relay.connect({ host = 'edge.example', port = 79 }) end }",
     );
-    let expected = "rerouted    -: 2 decisions, such as decisions.jsonl:4
+    let expected = "rerouted    no zone: 2 decisions, such as decisions.jsonl:4
     was   direct
     then  connect edge.example:79
 3 decisions compared: 2 rerouted

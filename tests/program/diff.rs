@@ -21,7 +21,7 @@ async fn what_would_change_is_shown_as_a_table() {
     assert_eq!((code, err.as_str()), (1, ""));
     assert_eq!(
         out,
-        "rerouted    -: 2 builds, such as aaaa
+        "rerouted    no zone: 2 builds, such as aaaa
     now   gateway gw.example:79
     then  direct
 4 decisions compared (2 running builds, 2 zones): 2 rerouted
@@ -55,7 +55,7 @@ async fn a_policy_that_breaks_its_own_invariant_is_shown_with_its_words() {
     site.write("new.lua", &format!("return {{ api = 1, route = {route}, invariant = {invariant} }}"));
     let (code, out, _) = diff(&site, "new.lua").await;
     assert_eq!(code, 1);
-    assert!(out.starts_with("broken      -: 2 builds, such as aaaa\n    now   gateway gw.example:79\n"), "{out}");
+    assert!(out.starts_with("broken      no zone: 2 builds, such as aaaa\n    now   gateway gw.example:79\n"), "{out}");
     assert!(out.contains("then  gateway gw.example:79, against the invariant: nobody dials gw.example\n"), "{out}");
 }
 

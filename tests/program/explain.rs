@@ -156,7 +156,7 @@ async fn another_asker_is_what_the_policy_sees() {
     site.write("mine.lua", &policy(seen));
     let authority = Authority::new();
     let leaf = authority.issue("alice");
-    let (viewer, name) = ("2001:db8::7", "logs.example");
+    let (viewer, name) = ("2001:db8::7", "LOGS.example");
     let asker: [&dyn AsRef<Path>; 11] = [
         &BUILD,
         &"--viewer",

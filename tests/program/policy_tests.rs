@@ -72,6 +72,10 @@ async fn only_what_was_asked_for_is_run() {
     assert!(out.contains("1 case in 1 file: 1 passed\n"), "{out}");
     let (code, _, err) = policy_test(&site, &[&site.path("policies"), &"--filter", &"nothing"]).await;
     assert_eq!(code, 1);
+    assert_eq!(err, "there was no case to run: none has \"nothing\" in its file or its name\n");
+    fs::create_dir(site.path("empty")).expect("a folder");
+    let (code, _, err) = policy_test(&site, &[&site.path("empty")]).await;
+    assert_eq!(code, 1);
     assert!(err.starts_with("there was no case to run; tests are files whose names end in _test.lua"), "{err}");
 }
 

@@ -109,6 +109,7 @@ async fn a_policy_that_would_leave_a_running_build_without_a_way_does_not_take_o
     assert!(answer.contains("the new policy was tried on 1 running builds for "), "{answer}");
     assert!(answer.contains("unroutable") && answer.contains(BUILD), "{answer}");
     assert!(answer.contains("now   direct\n") && answer.contains("then  refused \"closed\"\n"), "{answer}");
+    assert!(answer.ends_with("as its FILE; if it is meant, set policy.dry_run: errors\n"), "{answer}");
     assert_eq!(relay.metric("fingerpost_generation").await, 1);
     let mut viewer = site.watch(BUILD).await;
     executor.next().await.send(b"still the old way").await;

@@ -26,7 +26,7 @@ async fn a_shadow_is_seen_by_operators_and_not_by_viewers() {
     assert!(lines[0].starts_with("candidate  ") && lines[0].ends_with("next/new.lua"), "{out}");
     assert_eq!(lines[1], "policy     built-in default");
     assert!(lines[2].starts_with("state      shadow: decides nothing, since 20"), "{out}");
-    assert!(lines[3].starts_with(&format!("unroutable  -: 2 requests, the last for {BUILD} at 20")), "{out}");
+    assert!(lines[3].starts_with(&format!("unroutable  no zone: 2 requests, the last for {BUILD} at 20")), "{out}");
     assert_eq!(lines[4..6], ["    now   direct", "    then  refused \"new\""]);
     assert_eq!(lines[6], "2 decisions compared: 2 unroutable");
     assert_eq!(relay.metric("fingerpost_candidate_compared_total{reason=\"unroutable\"}").await, 2);
@@ -115,7 +115,7 @@ async fn errors_roll_back_and_only_other_scripts_begin_anew() {
     let (code, out, _) = shadow(&site, &[]).await;
     assert_eq!(code, 1);
     assert!(out.contains("state      rolled back since 20") && out.contains("from 100 %: 3 of 3"), "{out}");
-    assert!(out.contains("fails       -: 3 requests") && out.contains("next/new.lua:2: oops"), "{out}");
+    assert!(out.contains("fails       no zone: 3 requests") && out.contains("next/new.lua:2: oops"), "{out}");
     site.carries(&executor).await;
 
     site.write("next/new.lua", REFUSES);

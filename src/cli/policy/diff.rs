@@ -30,7 +30,8 @@ Examples:
   fingerpost policy diff ./new.lua
   fingerpost policy diff --config ./fingerpost.yaml ./new.lua")]
 pub struct Diff {
-    /// The other policy, or a folder of policies.
+    /// The other policy: a script in the place of all policies and rules, or a folder in the place of the configured
+    /// one, with the same rules and overlays.
     #[arg(value_name = "FILE")]
     pub candidate: PathBuf,
 

@@ -27,7 +27,8 @@ pub struct Replay {
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub log: Vec<PathBuf>,
 
-    /// The other policy, or a folder of policies. Unless given, that of the configuration.
+    /// The other policy: a script in the place of all policies and rules, or a folder in the place of the configured
+    /// one, with the same rules and overlays. Unless given, the policy of the configuration.
     #[arg(long, value_name = "FILE", required_unless_present_any = ["config", "zuul_conf"])]
     pub policy: Option<PathBuf>,
 

@@ -82,9 +82,12 @@ fn objection(asked: &Test, outcome: &Outcome) -> Option<String> {
     let (passed, failed) = outcome.counts();
     let covered = outcome.coverage().percent();
     match asked.fail_under {
-        _ if passed + failed == 0 => Some(
-            "there was no case to run; tests are files whose names end in _test.lua, next to the scripts".to_owned(),
-        ),
+        _ if passed + failed == 0 => Some(match asked.filter.as_str() {
+            "" => {
+                "there was no case to run; tests are files whose names end in _test.lua, next to the scripts".to_owned()
+            }
+            filter => format!("there was no case to run: none has \"{filter}\" in its file or its name"),
+        }),
         _ if failed > 0 => Some(format!("{failed} of {} cases failed", passed + failed)),
         Some(least) if covered < least => {
             Some(format!("{covered:.1}% of the lines ran, which is less than the {least}% of --fail-under"))

@@ -37,7 +37,7 @@ impl Tally {
         let result = outcome.as_ref().map_or_else(|failure| failure.kind.as_str(), |()| "succeeded");
         let run = JobRun { policy: by.policy, job: by.job, result };
         self.metrics.runs.get_or_create(&run).inc();
-        tell(place, outcome, before, rest);
+        tell(job + 1, place, outcome, before, rest);
     }
 
     fn of(&self, job: usize) -> ByJob {
@@ -53,13 +53,14 @@ impl Drop for Tally {
     }
 }
 
-/// Tells of the first failure and of the first success after one; the others are for who looks closer.
-fn tell(job: &str, outcome: &Result<(), Failure>, failures: i64, rest: Duration) {
+/// Tells of the first failure and of the first success after one; the others are for who looks closer. Metrics have the
+/// `job`'s number alone: the line in which it stands may change.
+fn tell(job: usize, at: &str, outcome: &Result<(), Failure>, failures: i64, rest: Duration) {
     match outcome {
-        Ok(()) if failures > 0 => info!(job, failures, "background work succeeds again"),
-        Ok(()) => debug!(job, "background work succeeded"),
-        Err(why) if failures == 0 => warn!(job, %why, again_in = ?rest, "background work failed"),
-        Err(why) => debug!(job, %why, failures, again_in = ?rest, "background work failed again"),
+        Ok(()) if failures > 0 => info!(job, at, failures, "background work succeeds again"),
+        Ok(()) => debug!(job, at, "background work succeeded"),
+        Err(why) if failures == 0 => warn!(job, at, %why, again_in = ?rest, "background work failed"),
+        Err(why) => debug!(job, at, %why, failures, again_in = ?rest, "background work failed again"),
     }
 }
 

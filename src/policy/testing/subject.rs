@@ -103,10 +103,11 @@ impl Subject {
         Surroundings { place, modules, names: names.into(), params, probe }
     }
 
-    /// A policy of the folder, or a script in one of its subfolders.
+    /// A policy of the folder, or a script in one of its subfolders by its path.
     fn source(&self, name: &str) -> Result<&Source, String> {
         let Sources { policies, modules, .. } = &*self.sources;
-        let found = policies.get(name).or_else(|| modules.get(name)?.as_ref().ok());
+        let module = |path: &str| modules.get(path)?.as_ref().ok();
+        let found = policies.get(name).or_else(|| module(name));
         found.ok_or_else(|| {
             let hint = spelling::hint(name, policies.keys().map(String::as_str));
             format!("there is no policy \"{name}\" to test{hint}")

@@ -46,6 +46,22 @@ zones: [north]
 }
 
 #[test]
+fn the_documented_file_has_every_key() {
+    let snapshot = parsed(include_str!("../../../config/registry.yaml")).unwrap();
+    let written = serde_json::to_value(&snapshot).unwrap();
+    let mut pairs: Vec<_> = written.as_object().unwrap().iter().collect();
+    let mut keys = 0;
+    while let Some((key, value)) = pairs.pop() {
+        keys += 1;
+        assert!(!value.is_null(), "{key} is not in it");
+        let inner = value.as_array().and_then(|list| list.first()).unwrap_or(value);
+        pairs.extend(inner.as_object().into_iter().flatten());
+    }
+    // Five at the top, six of a build, three of its worker, seven of a gateway, four of an executor.
+    assert_eq!(keys, 5 + 6 + 3 + 7 + 4, "{written}");
+}
+
+#[test]
 fn a_uuid_of_digits_alone_needs_no_quotes() {
     for uuid in ["12345678901234567890123456789012", "00000000000000000000000000000001", "1e10", "0x1"] {
         let read = parsed(&format!("builds: [{{uuid: {uuid}}}]"));

@@ -70,7 +70,7 @@ impl Past {
             (a.0, more.decisions, zone_a, a).cmp(&(b.0, many.decisions, zone_b, b))
         });
         for ((zone, (kind, was, then)), Group { decisions, example }) in groups.iter().take(MAX_SHOWN) {
-            let zone = zone.as_ref().map_or("-", Zone::as_str);
+            let zone = zone.as_ref().map_or("no zone", Zone::as_str);
             let decisions = counted(*decisions, "decision", "such as");
             writeln!(f, "{:10}  {zone}: {decisions} {example}\n    was   {was}\n    then  {then}", kind.as_str())?;
         }

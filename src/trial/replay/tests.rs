@@ -236,7 +236,7 @@ fn a_candidate_stands_where_the_relay_stood() {
     let elsewhere = Relay { zone: None, ..relay() };
     let moved = Logged { relay: Arc::new(elsewhere), ..past.clone() };
     let found = site.replayed(body, [past, moved]).to_string();
-    assert!(found.contains("-: 1 decision, such as log:2\n    was   refused \"eastrelay.example\"\n"), "{found}");
+    assert!(found.contains("no zone: 1 decision, such as log:2\n    was   refused \"eastrelay.example\"\n"), "{found}");
     assert!(found.ends_with("2 decisions compared: 1 answered"), "{found}");
 }
 

@@ -2,7 +2,7 @@
 
 use crate::policy::testing::probe::Lines;
 
-/// Which lines ran, of all scripts that were loaded.
+/// Which lines ran, of all scripts in the folder that can be compiled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coverage {
     /// By path.

@@ -29,7 +29,11 @@ pub(super) const POLICY: Function = Function {
     name: "policy",
     about: "Says which policy the file is about, where that is not the one whose name it has.",
     parameters: &[
-        parameter("name", Type::String, "the name of a policy, or a script's path in the folder"),
+        parameter(
+            "name",
+            Type::String,
+            "the name of a policy, or of a script beside the test, or a script's path in the folder",
+        ),
         parameter(
             "options",
             Type::Optional(&Type::Options(&[option("params", PARAMS, "What relay.params holds in every case.")])),

@@ -78,6 +78,25 @@ fn a_policy_that_no_test_asks_is_told_as_well() {
 }
 
 #[test]
+fn scripts_that_no_test_loads_are_told_as_well() {
+    let idle = "test.case('it', function() end)";
+    let ran = ran(&[("p.lua", POLICY), ("lib/m.lua", MODULE), ("broken.lua", "return {"), ("p_test.lua", idle)]);
+    let missed = ran.covered().into_iter().map(|(title, _, missed)| (title, missed)).collect::<Vec<_>>();
+    let every_line =
+        [("lib/m.lua".to_owned(), vec![1, 2, 3, 5, 6, 8]), ("p.lua".to_owned(), vec![1, 2, 3, 4, 6, 7, 9])];
+    assert_eq!(missed, every_line);
+    assert_eq!(ran.outcome.coverage().percent(), 0.0);
+}
+
+#[test]
+fn what_lies_beside_a_single_script_counts_only_where_it_is_required() {
+    let dir = folder(&[("p.lua", POLICY), ("other.lua", MODULE), ("p_test.lua", "test.case('it', function() end)")]);
+    let settings = settings::Policy { file: Some(dir.path().join("p.lua")), ..settings::Policy::default() };
+    let ran = Ran { outcome: run(&settings, "", &mut |_| ()).unwrap(), dir };
+    assert_eq!(ran.covered().into_iter().map(|(title, ..)| title).collect::<Vec<_>>(), ["p.lua"]);
+}
+
+#[test]
 fn what_is_not_whole_never_looks_so() {
     let lines = (1..=3000).map(|line| (line, u64::from(line > 1))).collect();
     let coverage = Coverage::of(&Lines::from([("p".to_owned(), lines)]));
