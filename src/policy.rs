@@ -28,10 +28,12 @@ mod known;
 mod leash;
 mod library;
 mod limits;
+mod literal;
 mod machine;
 mod modules;
 mod outside;
 mod program;
+pub mod prompt;
 mod question;
 mod rank;
 pub mod reference;
@@ -44,6 +46,7 @@ mod spelling;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod unguarded;
 
 use std::collections::BTreeMap;
 use std::fmt;

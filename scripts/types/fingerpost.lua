@@ -544,3 +544,30 @@ function expect.refused(answer, text) end
 ---@param route Route a route, as test.route returns it
 ---@param text string the whole text
 function expect.replied(route, text) end
+
+---What somebody asks the policy at the prompt of `fingerpost policy repl`, which alone has it.
+---@class asklib
+ask = {}
+
+---Asks the policy for the way of one request, and tells which line made it. That the policy fails is an error, in its own words.
+---@param query string|Build a build's uuid, any other line that a viewer may send, or a build
+---@param viewer { listener: string?, peer: string?, server_name: string?, subject: string? }? a table such as { peer = "192.0.2.7" }
+---@return Route
+function ask.route(query, viewer) end
+
+---Asks the policy whether a connection may ask: a Route whose kind is refuse, or an Admission. Without a function accept everybody may.
+---@param viewer { listener: string?, peer: string?, server_name: string?, subject: string? }? a table such as { peer = "192.0.2.7" }
+---@return Admission|Route
+function ask.accept(viewer) end
+
+---Asks the policy's invariant about a build and a route: nil if it holds, or there is none; else what is wrong.
+---@param build string|Build a build, or the uuid of one that the registry knows
+---@param route Route a route, such as ask.route returns
+---@return string?
+function ask.invariant(build, route) end
+
+---The request that a policy would be asked about, and asks nobody.
+---@param query string|Build a build's uuid, any other line that a viewer may send, or a build
+---@param viewer { listener: string?, peer: string?, server_name: string?, subject: string? }? a table such as { peer = "192.0.2.7" }
+---@return Request
+function ask.request(query, viewer) end

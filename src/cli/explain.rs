@@ -156,7 +156,8 @@ fn line(text: &str) -> Result<Query, String> {
     Query::parse(text).map_err(|fault| fault.to_string())
 }
 
-fn zone(text: &str) -> Result<Zone, String> {
+/// Reads the name of a zone from the command line.
+pub(super) fn zone(text: &str) -> Result<Zone, String> {
     Zone::parse(text).ok_or_else(|| "a zone's name is not empty, and has no slash".to_owned())
 }
 

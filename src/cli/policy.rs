@@ -2,6 +2,7 @@
 
 mod diff;
 mod reference;
+mod repl;
 mod replay;
 mod shadow;
 mod test;
@@ -14,6 +15,7 @@ use crate::cli::Exit;
 use crate::config::Environment;
 pub use diff::Diff;
 pub use reference::{Form, Reference};
+pub use repl::Repl;
 pub use replay::Replay;
 pub use shadow::Shadow;
 pub use test::Test;
@@ -25,6 +27,7 @@ Examples:
   fingerpost policy reference
   fingerpost policy reference relay.via
   fingerpost policy diff ./new.lua
+  fingerpost policy repl
   fingerpost policy replay --log decisions.jsonl --policy ./new.lua
   fingerpost policy shadow
   fingerpost policy test ./policies")]
@@ -43,6 +46,18 @@ pub enum Policy {
     /// them: its types, its arguments, and when it may be used. With --format it writes the whole reference as a page,
     /// or as definitions for an editor.
     Reference(Reference),
+    /// Try things out, line by line, on a snapshot of the live registry.
+    ///
+    /// Reads the registry as a running relay with this configuration would, and then Lua from standard input: the value of
+    /// an expression is shown, a statement is done, and variables stay. It has what a policy has in route, and `ask`, which
+    /// asks the policy and tells which line of it decided. Nothing can be changed by it, and nobody is dialled but the
+    /// registry. The registry stands still until :refresh reads it again. What a running relay has seen of its targets, and
+    /// what its policy keeps in relay.shared, is not known here.
+    ///
+    /// On a terminal, lines can be edited and names completed by the tab key; the arrow keys bring back what was typed
+    /// before. Without one, lines are read to the end of the input, so that it can be scripted, and an error makes the exit
+    /// status 1.
+    Repl(Repl),
     /// Show what another policy would have decided on the traffic of the past.
     ///
     /// Reads decision logs, which a relay keeps with `decisions` in its configuration, and asks the policy every request in
@@ -77,6 +92,7 @@ pub fn policy(
     match asked {
         Policy::Diff(asked) => diff::diff(asked, environment, out),
         Policy::Reference(asked) => reference::reference(asked, out, err),
+        Policy::Repl(asked) => repl::repl(asked, environment, out, err),
         Policy::Replay(asked) => replay::replay(asked, environment, out, err),
         Policy::Shadow(asked) => shadow::shadow(asked, environment, out, err),
         Policy::Test(asked) => test::test(asked, environment, out, err),

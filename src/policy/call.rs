@@ -25,6 +25,8 @@ pub(super) struct Call {
     affinity: u64,
     explaining: bool,
     printed: usize,
+    /// Lines that it may print beyond what others may.
+    allowance: usize,
 }
 
 /// What is known during a call, kept for as long as it runs.
@@ -51,6 +53,11 @@ impl Call {
         Self { phase: Phase::Testing, ..Self::default() }
     }
 
+    /// One input of somebody who tries things out: it reads as `route` does, and prints up to `lines` lines.
+    pub(super) fn trying(known: &Known<'_>, lines: usize) -> Self {
+        Self { allowance: lines.saturating_sub(MAX_LINES), ..Self::of(Phase::Deciding, known) }
+    }
+
     pub(super) fn deciding(request: &Request<'_>, explaining: bool) -> Self {
         let key = request.uuid.map_or(request.query, BuildId::as_str);
         let affinity = rank(0, key.as_bytes());
@@ -59,7 +66,7 @@ impl Call {
 
     /// How many lines may follow the one that is to be printed now; `None` if that is one too many.
     pub(super) fn line_to_print(&mut self) -> Option<usize> {
-        let left = MAX_LINES.checked_sub(self.printed + 1)?;
+        let left = (MAX_LINES + self.allowance).checked_sub(self.printed + 1)?;
         self.printed += 1;
         Some(left)
     }

@@ -133,6 +133,9 @@ impl Phases {
     pub(super) const BACKGROUND: Self = Self { phases: &[Phase::Background], words: "in background work" };
     /// While a test makes up a world, and asks the policy in it.
     pub(super) const TESTING: Self = Self { phases: &[Phase::Testing], words: "in a case" };
+    /// While somebody tries things out at the prompt, which reads as `route` does.
+    pub(super) const TRYING: Self =
+        Self { phases: &[Phase::Deciding], words: "at the prompt of `fingerpost policy repl`" };
     /// Once, before anything is decided.
     pub(super) const LOADING: Self = Self { phases: &[Phase::Loading], words: "while the file is loaded" };
 

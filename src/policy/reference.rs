@@ -10,12 +10,12 @@ use super::description::{Function, Hook, Name, Namespace, Parameter, Type};
 use super::facts::classes;
 use super::hooks::HOOKS;
 use super::relay::RELAY;
-use super::{library, outside, spelling, testing};
+use super::{library, outside, prompt, spelling, testing};
 
-/// Every namespace that scripts see: policies, then their tests.
+/// Every namespace that scripts see: policies, then their tests, then who tries them out.
 fn namespaces() -> impl Iterator<Item = &'static Namespace> {
     let of_policies = [&RELAY].into_iter().chain(library::NAMESPACES).chain(outside::NAMESPACES);
-    of_policies.chain(testing::NAMESPACES)
+    of_policies.chain(testing::NAMESPACES).chain(prompt::NAMESPACES)
 }
 
 /// A form of the whole reference.
@@ -74,6 +74,16 @@ pub fn of(name: &str) -> Result<String, Unknown> {
         Unknown { name: name.to_owned(), hint }
     };
     found.map(ToString::to_string).ok_or_else(unknown)
+}
+
+/// Every name that [`of`] knows.
+pub fn names() -> Vec<String> {
+    entries().into_iter().map(|entry| entry.name).collect()
+}
+
+/// The names of one namespace and of those within it.
+pub(super) fn names_of(namespace: &Namespace) -> impl Iterator<Item = String> {
+    Entry::of_namespace(namespace).into_iter().map(|entry| entry.name)
 }
 
 fn entries() -> Vec<Entry> {

@@ -31,6 +31,7 @@ use super::sources::{Source, Sources};
 use crate::config::settings;
 use crate::folder;
 use bench::Bench;
+pub(super) use bench::in_words;
 pub(super) use probe::Probe;
 pub use report::{Case, Coverage, Covered, File, Flaw, Outcome};
 use subject::Subject;

@@ -27,6 +27,7 @@ mod mistakes;
 mod policy_tests;
 mod records;
 mod reload;
+mod repl;
 mod root;
 mod shadow;
 mod site;

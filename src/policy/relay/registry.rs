@@ -13,6 +13,7 @@ use crate::policy::facts::{Described as _, fact, text};
 use crate::policy::journal::Shared;
 use crate::policy::kept::Kept;
 use crate::policy::rank::rank;
+use crate::policy::unguarded::unguarded;
 use crate::registry::{Build, Executor, Gateway};
 
 /// Longest list.
@@ -184,7 +185,7 @@ fn gateways(lua: &Lua, zone: &Value) -> mlua::Result<Value> {
     let mut ranked: Vec<_> =
         listed.map(|it| (it.gateway.state, rank(seed, it.gateway.id.as_bytes()), &it.value)).collect();
     ranked.sort_by_key(|(state, rank, _)| (*state, *rank));
-    lua.create_sequence_from(ranked.into_iter().map(|(_, _, value)| value)).map(Value::Table)
+    unguarded(lua, || lua.create_sequence_from(ranked.into_iter().map(|(_, _, value)| value)).map(Value::Table))
 }
 
 fn within(lua: &Lua, work: impl FnOnce(&Held) -> mlua::Result<Value>) -> mlua::Result<Value> {

@@ -10,7 +10,7 @@ use super::order::{Choice, ORDER, Order, WEIGHTS};
 use crate::names::Hostname;
 use crate::policy::answer::{Decision, Made, refusal, targets};
 use crate::policy::description::{Arguments, Function, Name, Parameter, Phases, Type, name, parameter};
-use crate::policy::facts::{Described, Fact, quote};
+use crate::policy::facts::{self, Described, Fact, quote};
 use crate::policy::failure::{self, Complaint};
 use crate::policy::program::Surroundings;
 use crate::policy::{FailureKind, call, spelling};
@@ -275,7 +275,7 @@ pub(super) fn made(lua: &Lua, decision: Decision) -> mlua::Result<Value> {
         Decision::Route(route) => route.way.weight(),
         Decision::HandOver(_) => 0,
     };
-    let made = lua.create_userdata(Fact(Made { decision, spot }))?;
+    let made = facts::made(lua, Made { decision, spot })?;
     if weight > MAX_UNCOUNTED {
         // Nothing is in it: it has Lua count, and collect, what it would not know of.
         made.set_user_value(lua.create_buffer_with_capacity(weight)?)?;

@@ -209,8 +209,8 @@ fn start(program: &Program, subject: Subject) -> Result<Machine, Complaint> {
     Ok(machine)
 }
 
-/// A limit in the words of a test, which is no policy.
-fn in_words(program: &Program, complaint: Complaint) -> Complaint {
+/// A limit in the words of what is no policy: a test, or what somebody typed.
+pub(in crate::policy) fn in_words(program: &Program, complaint: Complaint) -> Complaint {
     let text = match complaint.kind {
         FailureKind::Time => format!("it ran for {} and was stopped", humantime::format_duration(program.time_limit)),
         FailureKind::Memory => {

@@ -10,7 +10,7 @@ use mlua::{Function, Lua};
 use crate::policy::program::Surroundings;
 
 /// Most lines that one case may print.
-const MAX_PRINTED: usize = 200;
+pub(in crate::policy) const MAX_PRINTED: usize = 200;
 
 /// What was seen. Clones are the same one.
 #[derive(Clone, Default)]
@@ -39,7 +39,7 @@ impl Probe {
     }
 
     /// What was printed since this was asked last.
-    pub(super) fn take_printed(&self) -> Vec<String> {
+    pub(in crate::policy) fn take_printed(&self) -> Vec<String> {
         mem::take(&mut self.lock().printed)
     }
 

@@ -9,6 +9,7 @@ use mlua::{ObjectLike as _, Table, Value};
 
 use crate::policy::facts::{classes, quote};
 use crate::policy::failure::printable;
+use crate::policy::literal::{is_name, quoted};
 
 /// Deepest tables that are looked into; what is deeper, or comes after too many others, is the same only if it is the same
 /// table.
@@ -131,7 +132,7 @@ impl Key {
         match self {
             Self::Position(number) => format!("[{number}]"),
             Self::Name(name) if is_name(name) => format!(".{}", String::from_utf8_lossy(name)),
-            Self::Name(name) => format!("[{}]", quoted(name)),
+            Self::Name(name) => format!("[{}]", quoted(name, MAX_SHOWN)),
             Self::Other(shown) => format!("[{shown}]"),
         }
     }
@@ -144,7 +145,7 @@ impl fmt::Display for Plain {
             Self::Nil => f.write_str("nil"),
             Self::Boolean(value) => write!(f, "{value}"),
             Self::Number(number) => write!(f, "{number}"),
-            Self::Text(text) => f.write_str(&quoted(text)),
+            Self::Text(text) => f.write_str(&quoted(text, MAX_SHOWN)),
             Self::Other(shown) => f.write_str(shown),
             Self::Table(table) if table.is_empty() => f.write_str("{}"),
             Self::Table(table) => {
@@ -161,16 +162,6 @@ fn field((index, (key, value)): (usize, (&Key, &Plain))) -> String {
         Key::Name(name) if is_name(name) => format!("{} = {value}", String::from_utf8_lossy(name)),
         other => format!("{} = {value}", other.step()),
     }
-}
-
-fn quoted(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text).replace('\\', "\\\\").replace('"', "\\\"");
-    format!("\"{}\"", printable(&text, MAX_SHOWN))
-}
-
-fn is_name(text: &[u8]) -> bool {
-    let begins = text.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
-    begins && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
 fn other(value: &Value) -> Plain {
