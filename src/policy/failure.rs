@@ -17,6 +17,9 @@ const MAX_TEXT: usize = 500;
 /// Longest line of a script that is shown with an error, in characters.
 const MAX_EXCERPT: usize = 160;
 
+/// Lines that are taken from before one message: more than coroutines nest, and fewer than a script can write.
+const MAX_LINES: usize = 250;
+
 /// Deepest frame that is searched for the script's line.
 const MAX_FRAMES: usize = 10;
 
@@ -242,7 +245,7 @@ impl Chunks {
     /// Where an error comes from, and its text. Every coroutine and every `error` that an error's text came through has
     /// put its own line before it: the last is where it began.
     fn located<'a>(&self, text: &'a str) -> Option<(Spot, &'a str)> {
-        iter::successors(self.outermost(text), |(_, message)| self.outermost(message)).last()
+        iter::successors(self.outermost(text), |(_, message)| self.outermost(message)).take(MAX_LINES).last()
     }
 
     fn outermost<'a>(&self, text: &'a str) -> Option<(Spot, &'a str)> {

@@ -62,15 +62,14 @@ impl Runner {
             warn!("background work of the generation before does not end; the new one's begins beside it");
         }
         // Of many generations in a row, those in between never begin, and keep the last one waiting for nothing.
-        if self.stop.is_cancelled() {
-            return;
-        }
+        let Some(turn) = self.turn(Instant::now()).await else { return };
         let Ok(outside) = spawn_blocking(outside).await else { return };
+        drop(turn);
         // Not before the last generation's is gone: they show the same.
         let mut tally = Tally::new(&self.metrics, &self.policy, self.places.len());
         let mut schedule = Schedule::new(self.rests.iter().copied(), Instant::now());
         while let Some((job, due)) = schedule.next() {
-            let Some(turn) = self.stop.run_until_cancelled(self.turn(due)).await.flatten() else { break };
+            let Some(turn) = self.turn(due).await else { break };
             let outcome = self.once(job, &outside).await;
             drop(turn);
             // What the end of its generation did to a run is nobody's failure.
@@ -83,11 +82,18 @@ impl Runner {
         }
     }
 
-    /// Waits until a run is due, and then for its turn.
+    /// Waits until a run is due, and then for its turn; `None` once the jobs are stopped.
     async fn turn(&self, due: Instant) -> Option<OwnedSemaphorePermit> {
-        sleep_until(due).await;
-        // Nobody closes the semaphore.
-        Arc::clone(&self.turns).acquire_owned().await.ok()
+        let turn = async {
+            sleep_until(due).await;
+            // Nobody closes the semaphore.
+            Arc::clone(&self.turns).acquire_owned().await.ok()
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            turn = turn => turn,
+        }
     }
 
     /// Runs `job` to its end.

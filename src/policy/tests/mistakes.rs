@@ -268,6 +268,13 @@ fn the_uuid_is_what_the_request_names_however_it_is_written() {
 }
 
 #[test]
+fn no_more_lines_are_taken_from_before_a_message_than_there_can_be() {
+    let failure = mistake("error(string.rep('policy.lua:7: ', 1000) .. 'no', 0)");
+    assert!(failure.message.starts_with("policy.lua:7: "), "{failure}");
+    assert_eq!(failure.line, Some(7));
+}
+
+#[test]
 fn failures_show_no_control_characters_and_no_novels() {
     let failure = mistake("error('a\\27[2Jb\\n' .. string.rep('x', 10000))");
     assert!(failure.message.starts_with("a\\u{1b}[2Jb\\n"), "{failure}");

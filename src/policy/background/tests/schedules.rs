@@ -220,3 +220,17 @@ async fn jobs_wait_for_their_turn_and_not_beyond_their_end() {
     };
     tokio::join!(runner.run(ended(), move || outside), listen);
 }
+
+#[tokio::test(start_paused = true)]
+async fn jobs_that_were_stopped_before_they_began_do_not_begin() {
+    let site = Site::new();
+    let Scheduled { stop, runner, .. } = Scheduled::new(&site, "relay.every(1, function() dns.lookup('a') end)");
+    stop.cancel();
+    let (told, mut begun) = mpsc::channel(1);
+    let outside = move || {
+        told.try_send(()).unwrap();
+        MadeUp::listened_to().0
+    };
+    runner.run(ended(), outside).await;
+    assert!(begun.recv().await.is_none());
+}

@@ -1,6 +1,7 @@
 //! Values as tests compare and show them: texts, numbers and tables to the last field, facts of the relay included. Never
 //! runs the script's code to look at its values.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -10,11 +11,12 @@ use crate::policy::facts::{classes, quote};
 use crate::policy::failure::printable;
 use crate::policy::literal::{is_name, quoted};
 
-/// Deepest tables that are looked into; what is deeper is the same only if it is the same table.
+/// Deepest tables that are looked into; what is deeper, or comes after too many others, is the same only if it is the same
+/// table.
 const MAX_DEPTH: usize = 16;
 
-/// Most entries of one table that are looked at.
-const MAX_ENTRIES: usize = 10_000;
+/// Most values of one that are looked at: a table may be held many times, also by itself.
+const MAX_VALUES: usize = 100_000;
 
 /// Longest text that is shown, in characters.
 const MAX_SHOWN: usize = 2000;
@@ -51,36 +53,39 @@ pub(super) struct Difference<'a> {
 
 impl Plain {
     pub(super) fn of(value: &Value) -> Self {
-        Self::within(value, MAX_DEPTH)
+        Self::within(value, MAX_DEPTH, &Cell::new(MAX_VALUES))
     }
 
-    fn within(value: &Value, depth: usize) -> Self {
+    /// `value` with up to so many more levels, and as many more values as there are `left`.
+    fn within(value: &Value, depth: usize, left: &Cell<usize>) -> Self {
+        left.set(left.get().saturating_sub(1));
+        let depth = if left.get() > 0 { depth } else { 0 };
         match value {
             Value::Nil => Self::Nil,
             Value::Boolean(value) => Self::Boolean(*value),
             Value::Integer(number) => Self::Number(*number as f64),
             Value::Number(number) => Self::Number(*number),
             Value::String(text) => Self::Text(text.as_bytes().to_vec()),
-            Value::Table(table) if depth > 0 => Self::table(table, depth),
-            Value::UserData(fact) if depth > 0 => Self::fact(fact, depth).unwrap_or_else(|| other(value)),
+            Value::Table(table) if depth > 0 => Self::table(table, depth, left),
+            Value::UserData(fact) if depth > 0 => Self::fact(fact, depth, left).unwrap_or_else(|| other(value)),
             _ => other(value),
         }
     }
 
-    fn table(table: &Table, depth: usize) -> Self {
-        let pairs = table.pairs::<Value, Value>().flatten().take(MAX_ENTRIES);
-        Self::Table(pairs.map(|(key, value)| (Key::of(&key), Self::within(&value, depth - 1))).collect())
+    fn table(table: &Table, depth: usize, left: &Cell<usize>) -> Self {
+        let pairs = table.pairs::<Value, Value>().flatten().take(left.get());
+        Self::Table(pairs.map(|(key, value)| (Key::of(&key), Self::within(&value, depth - 1, left))).collect())
     }
 
     /// The fields of a fact that have a value.
-    fn fact(fact: &mlua::AnyUserData, depth: usize) -> Option<Self> {
+    fn fact(fact: &mlua::AnyUserData, depth: usize, left: &Cell<usize>) -> Option<Self> {
         let name = fact.type_name().ok()?.to_string_lossy();
         let class = classes().into_iter().find(|class| class.name == name)?;
         // A class without fields has nothing by which two values could be told from each other.
         let first = class.fields.first()?;
         let _readable: Value = fact.get(first.name).ok()?;
         let fields = class.fields.iter().filter_map(|of| {
-            let value = Self::within(&fact.get(of.name).ok()?, depth - 1);
+            let value = Self::within(&fact.get(of.name).ok()?, depth - 1, left);
             (value != Self::Nil).then(|| (Key::Name(of.name.as_bytes().to_vec()), value))
         });
         Some(Self::Table(fields.collect()))

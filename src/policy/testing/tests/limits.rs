@@ -41,6 +41,14 @@ fn a_case_that_takes_all_memory_is_stopped_and_the_next_one_runs() {
 }
 
 #[test]
+fn tables_that_are_held_many_times_are_compared_all_the_same() {
+    let bomb = "local function bomb() local t = { 1 } for _ = 1, 14 do t = { t, t, t, t } end return t end\n";
+    holds(POLICY, &format!("{bomb} local t = bomb() expect.equal(t, t) expect.differ(t, 1)"));
+    let itself = "local t = {} for name in string.gmatch('abcd', '.') do t[name] = t end";
+    holds(POLICY, &format!("{itself} expect.equal(t, t) expect.differ(t, {{}})"));
+}
+
+#[test]
 fn a_case_that_calls_itself_is_stopped_and_the_next_one_runs() {
     let said = stopped("local function f() f() end f()");
     assert!(said.ends_with("its calls went more than 100 deep and were stopped"), "{said}");
