@@ -11,7 +11,10 @@ mod stream;
 
 use std::sync::Arc;
 
-use mlua::{AnyUserData, Either, IntoLua as _, Lua, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
+use mlua::{
+    AnyUserData, Either, IntoLua as _, Lua, MetaMethod, Table, UserData, UserDataFields, UserDataMethods, UserDataRef,
+    Value,
+};
 
 use super::answer::Made;
 use super::description::{self, Class, Kind, Name, Type};
@@ -51,7 +54,7 @@ pub(super) trait Described: Sized + Send + Sync + 'static {
     /// All that a script can read of it.
     const FIELDS: &'static [Field<Self>];
     /// The type, for the description of what takes or returns one.
-    const KIND: Kind = Kind { name: Self::NAME, is: is::<Self> };
+    const KIND: Kind = Kind { name: Self::NAME, is: is::<Self>, stands_at: stands_at::<Self> };
 }
 
 /// Describes every type of which scripts see values.
@@ -170,6 +173,10 @@ fn class<T: Described>() -> Class {
 
 fn is<T: Described>(value: &Value) -> bool {
     value.as_userdata().is_some_and(|fact| fact.is::<Fact<T>>())
+}
+
+fn stands_at<T: Described>(list: &Table, position: usize) -> bool {
+    list.raw_get::<UserDataRef<Fact<T>>>(position).is_ok()
 }
 
 pub(super) const fn field<T>(
