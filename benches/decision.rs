@@ -58,7 +58,8 @@ struct Timing {
 
 fn main() -> Result<()> {
     let bench = Bench::new()?;
-    let arguments: Vec<String> = env::args().skip(1).collect();
+    // Cargo adds a word of its own.
+    let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if let [count, case, calls] = arguments.as_slice()
         && count == "count"
     {

@@ -7,7 +7,7 @@ mod binding;
 mod notation;
 mod types;
 
-use mlua::{Lua, Value};
+use mlua::{Lua, Table, Value};
 
 use super::FailureKind;
 pub(super) use binding::{Arguments, table};
@@ -28,6 +28,9 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     /// Whether a value is one of these.
     pub(super) is: fn(&Value) -> bool,
+    /// Whether the element of a list at a position, counted from 1, is one of these. Quicker than to take it out, which
+    /// pins it.
+    pub(super) stands_at: fn(&Table, usize) -> bool,
 }
 
 /// A kind with all that a script can read of it.
@@ -142,6 +145,10 @@ impl Phases {
     /// When that is, in words that follow "may be called".
     pub(super) fn words(self) -> &'static str {
         self.words
+    }
+
+    fn are_all(self) -> bool {
+        self.phases.len() == Self::ALWAYS.phases.len()
     }
 
     pub(super) fn include(self, phase: Phase) -> bool {

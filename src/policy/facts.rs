@@ -9,11 +9,12 @@ mod route;
 mod sight;
 mod stream;
 
-use std::cell::OnceCell;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
-use mlua::{AnyUserData, Lua, LuaString, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
+use mlua::{
+    AnyUserData, Either, IntoLua as _, Lua, MetaMethod, Table, UserData, UserDataFields, UserDataMethods, UserDataRef,
+    Value,
+};
 
 use super::answer::Made;
 use super::description::{self, Class, Kind, Name, Type};
@@ -53,7 +54,7 @@ pub(super) trait Described: Sized + Send + Sync + 'static {
     /// All that a script can read of it.
     const FIELDS: &'static [Field<Self>];
     /// The type, for the description of what takes or returns one.
-    const KIND: Kind = Kind { name: Self::NAME, is: is::<Self> };
+    const KIND: Kind = Kind { name: Self::NAME, is: is::<Self>, stands_at: stands_at::<Self> };
 }
 
 /// Describes every type of which scripts see values.
@@ -86,10 +87,12 @@ impl<T: Described> UserData for Fact<T> {
     }
 
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        let names = Names::default();
-        methods.add_meta_method(MetaMethod::Index, move |lua, fact, key: Value| match names.find(lua, &key)? {
+        methods.add_meta_method(MetaMethod::Index, |lua, fact, key: Either<String, Value>| match Self::field(&key) {
             Some(field) => (field.read)(lua, &fact.0),
-            None => Err(unknown_key(lua, T::NAME, &key, T::FIELDS.iter().map(|field| field.name.name))),
+            None => {
+                let known = T::FIELDS.iter().map(|field| field.name.name);
+                Err(unknown_key(lua, T::NAME, &key.into_lua(lua)?, known))
+            }
         });
         methods.add_meta_method(MetaMethod::NewIndex, |lua, _, (key, _): (Value, Value)| -> mlua::Result<()> {
             let text = format!("a {} is read-only; its {} cannot be set", T::NAME, quote(&key));
@@ -99,40 +102,12 @@ impl<T: Described> UserData for Fact<T> {
     }
 }
 
-/// The names of a type's fields as one engine knows them. Luau keeps each string once, so that equal strings have
-/// equal addresses for as long as they live: no text is compared, and none copied.
-struct Names<T> {
-    known: OnceCell<Vec<(LuaString, usize)>>,
-    of: PhantomData<fn(T)>,
-}
-
-impl<T> Default for Names<T> {
-    fn default() -> Self {
-        Self { known: OnceCell::new(), of: PhantomData }
-    }
-}
-
-impl<T: Described> Names<T> {
-    fn find(&self, lua: &Lua, key: &Value) -> mlua::Result<Option<&'static Field<T>>> {
-        let Some(key) = key.as_string() else { return Ok(None) };
-        let known = match self.known.get() {
-            Some(known) => known,
-            None => {
-                let known = Self::intern(lua)?;
-                self.known.get_or_init(|| known)
-            }
-        };
-        let address = key.to_pointer().addr();
-        Ok(T::FIELDS.iter().zip(known).find(|(_, (_, name))| *name == address).map(|(field, _)| field))
-    }
-
-    fn intern(lua: &Lua) -> mlua::Result<Vec<(LuaString, usize)>> {
-        let intern = |field: &Field<T>| {
-            let name = lua.create_string(field.name.name)?;
-            let address = name.to_pointer().addr();
-            Ok((name, address))
-        };
-        T::FIELDS.iter().map(intern).collect()
+impl<T: Described> Fact<T> {
+    /// The field that `key` names. As text, because a key that is kept as a value of Lua's is pinned, looked up and
+    /// unpinned again, which takes longer than all the rest of reading a field.
+    fn field(key: &Either<String, Value>) -> Option<&'static Field<T>> {
+        let name = key.as_ref().left()?;
+        T::FIELDS.iter().find(|field| field.name.name == name)
     }
 }
 
@@ -198,6 +173,10 @@ fn class<T: Described>() -> Class {
 
 fn is<T: Described>(value: &Value) -> bool {
     value.as_userdata().is_some_and(|fact| fact.is::<Fact<T>>())
+}
+
+fn stands_at<T: Described>(list: &Table, position: usize) -> bool {
+    list.raw_get::<UserDataRef<Fact<T>>>(position).is_ok()
 }
 
 pub(super) const fn field<T>(

@@ -3,7 +3,7 @@
 use mlua::{Lua, MultiValue, Table, Value};
 
 use super::types::Mismatch;
-use super::{Function, Namespace};
+use super::{Function, Namespace, Phase};
 use crate::policy::call;
 use crate::policy::facts::{self, quote};
 use crate::policy::failure::Complaint;
@@ -84,8 +84,7 @@ impl Function {
 
     /// What is wrong with a call, in words that follow the function's name.
     fn problem(&self, lua: &Lua, arguments: &Arguments) -> Option<String> {
-        let phase = call::phase(lua);
-        if !self.phases.include(phase) {
+        if let Some(phase) = self.forbidding_phase(lua) {
             return Some(format!(" cannot be called {}", phase.place()));
         }
         if arguments.len() > self.parameters.len() {
@@ -99,6 +98,15 @@ impl Function {
                 Mismatch::Within(problem) => Some(format!(": {name} must be {expects}; {problem}")),
             }
         })
+    }
+
+    /// The phase that runs, if this must not be called in it.
+    fn forbidding_phase(&self, lua: &Lua) -> Option<Phase> {
+        if self.phases.are_all() {
+            return None;
+        }
+        let phase = call::phase(lua);
+        (!self.phases.include(phase)).then_some(phase)
     }
 
     fn too_many(&self, given: usize) -> String {

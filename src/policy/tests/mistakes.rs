@@ -64,7 +64,9 @@ fn a_misspelled_field_is_an_error_that_knows_better() {
     is_an_error("return relay.gateways('there')[1].prot", &["Gateway", "\"prot\"", "did you mean \"port\"?"]);
     is_an_error("return relay.refused('x')", &["relay", "\"refused\"", "did you mean \"refuse\"?"]);
     is_an_error("return relay.refuse('x').txt", &["Route", "\"txt\"", "did you mean \"text\"?"]);
-    is_an_error("return request[1]", &["Request", "no field 1"]);
+    is_an_error("return request[1]", &["Request", "no field \"1\""]);
+    is_an_error("return request[{}]", &["Request", "no field a table"]);
+    is_an_error("return request['\\255']", &["Request", "no field"]);
 }
 
 #[test]
