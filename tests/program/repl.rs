@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::site::Site;
+use crate::site::{BUILD, Site};
 use crate::support::gateway::fingerpost;
 use crate::support::viewer::PATIENCE;
 
@@ -71,7 +71,7 @@ async fn orders_explain_names_and_read_everything_again() {
     let (code, out, err) = repl(&site(), &[], orders).await;
     assert_eq!(code, 1);
     assert!(out.starts_with("relay.now(): number\n"), "{out}");
-    let state = "1 builds and 1 gateways as they are now; in no zone; policy built-in default\n";
+    let state = "builds: 1, gateways: 1, as they are now; in no zone; policy built-in default\n";
     assert!(out.contains(&format!("{state}1\n{state}")), "{out}");
     assert!(out.ends_with("  :quit              or Ctrl-D\n"), "{out}");
     let [unknown, _, name, order] = err.lines().collect::<Vec<_>>()[..] else { panic!("{err}") };
@@ -89,6 +89,29 @@ async fn a_policy_that_cannot_be_loaded_is_said_at_once() {
     assert!(err.contains("new.lua:1: "), "{err}");
 }
 
+#[tokio::test]
+async fn the_session_that_the_documentation_shows_is_what_happens() {
+    let site = Site::new();
+    let builds = [BUILD, "bbbb"].map(|uuid| {
+        let worker = "worker: {hostname: ze1.example, log_port: 7900, zone: west}";
+        format!("  - {{uuid: {uuid}, tenant: acme, zone: west, {worker}}}\n")
+    });
+    let gateway = "  - {hostname: gw1.example, public_port: 7979, zone: west}\n";
+    let unassigned = "  - {uuid: cccc, tenant: acme}\n";
+    site.write("registry.yaml", &format!("builds:\n{}{unassigned}gateways:\n{gateway}", builds.concat()));
+    site.write("new.lua", include_str!("../../scripts/default.lua"));
+    let page = include_str!("../../docs/policies.md");
+    let session = page.split("    $ fingerpost policy repl --policy new.lua\n").nth(1).expect("a session");
+    let session: Vec<_> = session.lines().map_while(|line| line.strip_prefix("    ")).collect();
+    let (typed, shown): (Vec<_>, Vec<_>) = session.into_iter().partition(|line| line.starts_with("> "));
+    let typed: String = typed.iter().map(|line| format!("{}\n", &line[2..])).collect();
+    let (state, shown) = shown.split_first().expect("what it begins with");
+    let (code, out, err) = repl(&site, &["--policy", "new.lua"], &(typed + ":refresh\n")).await;
+    assert_eq!((code, err.as_str()), (0, ""));
+    let refreshed = state.strip_suffix("; :help says more").expect("the state");
+    assert_eq!(out.lines().collect::<Vec<_>>(), [shown, &[refreshed]].concat());
+}
+
 fn site() -> Site {
     let site = Site::new();
     site.write("registry.yaml", REGISTRY);
@@ -100,6 +123,7 @@ async fn repl(site: &Site, options: &[&str], lines: &str) -> (i32, String, Strin
     let mut command = Command::new(fingerpost());
     command.args(["policy", "repl", "--config"]).arg(site.configure()).args(options);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.current_dir(site.path("."));
     let mut child = command.spawn().expect("our own program");
     let mut input = child.stdin.take().expect("its input");
     // A command that ends at once reads nothing.
