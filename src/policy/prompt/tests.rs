@@ -246,6 +246,7 @@ fn a_policy_is_asked_as_anybody() {
     let file = folder.path().join("policy.lua");
     let text = "local policy = { api = 1 }
         function policy.route(request)
+            print('asked for', request.query)
             if request.query == 'fail' then error('as it was told') end
             return relay.refuse(`{request.listener} {request.peer} {request.server_name} {request.identity and request.identity.subject}`)
         end
@@ -261,7 +262,8 @@ fn a_policy_is_asked_as_anybody() {
     let line = format!("ask.invariant('{UUID}', ask.route('{UUID}'))");
     assert_eq!(prompt.shows(&line), format!("\"refused {UUID}\""));
     let failure = prompt.fails("ask.route('fail')");
-    assert!(failure.contains(&format!("ask.route: {}:3: as it was told", file.display())), "{failure}");
+    assert!(failure.contains(&format!("ask.route: {}:4: as it was told", file.display())), "{failure}");
+    assert_eq!(prompt.answer("print('I') ask.route('x')").printed, ["I", "asked for x"]);
     prompt.shows("words = require 'words'");
     let failure = prompt.fails("words.no(1)");
     assert!(failure.contains("words.lua:2: attempt to index number with 'name'"), "{failure}");
