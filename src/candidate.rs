@@ -89,8 +89,9 @@ impl Candidate {
         if let Some(same) = previous.filter(|previous| previous.goes_on(&active, &policy, &terms)) {
             return Some(Self { active, policy, dossier: Arc::clone(&same.dossier) });
         }
-        let known = previous.filter(|previous| previous.policy.is(&policy)).map(|previous| previous.dossier.course());
+        // First: no rollback may come between a look at its course and its end.
         previous.iter().for_each(|previous| previous.dossier.end());
+        let known = previous.filter(|previous| previous.policy.is(&policy)).map(|previous| previous.dossier.course());
         let course = match known {
             Some(course) => course.resumed(terms.canary.clone(), now),
             None => Course::new(terms.canary.clone(), now),

@@ -2,6 +2,7 @@
 //! no reload touches them. All label sets are closed or bounded: nothing that a viewer sends becomes a label by itself.
 
 mod candidate;
+mod decisions;
 mod reloads;
 mod tagged;
 
@@ -17,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry as Encoder;
 
 pub use self::candidate::{Candidate, Trialled};
+pub use self::decisions::Decisions;
 pub use self::reloads::{Held, Reloads};
 pub use self::tagged::Tagged;
 
@@ -206,15 +208,6 @@ pub struct SharedTable {
     pub refused: Family<ByReason, Counter>,
 }
 
-/// The decision log.
-#[derive(Debug, Clone, Default)]
-pub struct Decisions {
-    /// Decisions that were written to it.
-    pub logged: Counter,
-    /// Decisions that were to be in it and are not: `queue_full`, `unwritable`, `stopping`.
-    pub lost: Family<ByReason, Counter>,
-}
-
 /// Targets dialled.
 #[derive(Debug, Clone, Default)]
 pub struct Upstream {
@@ -302,9 +295,7 @@ impl Metrics {
         add(&mut self.encoder, "policy_decisions", "Decisions made", &self.policy.decisions);
         add(&mut self.encoder, "policy_failures", "Decisions that failed, by reason", &self.policy.failures);
         self.register_background();
-        add(&mut self.encoder, "decisions_logged", "Decisions written to the log", &self.decisions.logged);
-        let lost = "Decisions that the log was to have and does not, by reason";
-        add(&mut self.encoder, "decisions_lost", lost, &self.decisions.lost);
+        self.decisions.register(&mut self.encoder);
         self.candidate.register(&mut self.encoder);
         add(&mut self.encoder, "reloads", "Reloads tried", &self.reloads.tried);
         add(&mut self.encoder, "generation", "The generation that serves now", &self.reloads.generation);

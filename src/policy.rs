@@ -2,9 +2,9 @@
 //! I/O while deciding, and never lets a script hold a thread past its limits.
 //!
 //! One [`Policy`] belongs to one generation. Each thread that asks it gets an engine of its own, which goes with the
-//! policy: no lock is shared between threads, and nothing of an old script outlives its generation. What a script
-//! keeps in its own locals is seen by one thread only and may be gone at the next request: it is no place for state.
-//! Only this room knows mlua.
+//! policy, or when that decides no more: threads do not wait for each other, and nothing of an old script decides about
+//! a new stream. What a script keeps in its own locals is seen by one thread only and may be gone at the next request:
+//! it is no place for state. Only this room knows mlua.
 //!
 //! ```text
 //! settings → Program (text, bytecode, limits) → Engine (one a thread) → Answer → Route
@@ -38,6 +38,7 @@ mod question;
 mod rank;
 pub mod reference;
 mod relay;
+mod retired;
 mod script;
 pub mod shared;
 pub mod sources;
@@ -45,6 +46,7 @@ mod spelling;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod unguarded;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -72,6 +74,7 @@ pub use outside::{Fetch, Outside, TlsFiles, Unanswered};
 use program::Surroundings;
 pub use question::{Ended, Request};
 pub(crate) use rank::rank;
+pub use retired::Retired;
 use script::{Answer, Script};
 pub use shared::SharedTable;
 use sources::Sources;
@@ -297,6 +300,11 @@ impl Policy {
     fn with_engine<T>(&self, look: impl FnOnce(&engine::Engine) -> T) -> T {
         self.0.by_name[&self.0.default].with_engine(look)
     }
+
+    /// How many engines it has, on all threads.
+    pub(crate) fn engines(&self) -> usize {
+        self.0.by_name.values().map(Script::engines).sum()
+    }
 }
 
 impl Scripts {
@@ -328,6 +336,10 @@ impl Scripts {
                 handed_over.push(HandOver { file, line, to: next });
             }
         }
+    }
+
+    fn rest(&self) {
+        self.by_name.values().for_each(Script::rest);
     }
 
     fn rule_for(&self, listener: &str, zone: Option<&Zone>, tenant: Option<&str>) -> Option<&settings::Rule> {

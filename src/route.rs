@@ -126,6 +126,17 @@ impl TargetKind {
     }
 }
 
+impl Way {
+    /// About how much memory it takes beside itself, in bytes.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Targets(targets) => size_of_val(targets.as_slice()),
+            Self::Reply(reply) => reply.as_str().len(),
+            Self::Refuse(text) => text.len(),
+        }
+    }
+}
+
 impl From<Way> for Route {
     fn from(way: Way) -> Self {
         Self { way, tags: Tags::default() }

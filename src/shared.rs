@@ -9,7 +9,7 @@ use crate::candidate::{Candidate, Decided};
 use crate::decisions;
 use crate::generation::Generation;
 use crate::metrics::Metrics;
-use crate::policy::{Known, Moment, Request, SharedTable, World};
+use crate::policy::{Known, Moment, Request, Retired, SharedTable, World};
 use crate::registry::{Registry, Snapshot};
 use crate::stream::Pipes;
 use crate::tasks::Tasks;
@@ -34,6 +34,7 @@ pub struct Shared {
     /// Where decisions are kept, as far as a generation wants it.
     pub decisions: decisions::Log,
     deciding: ArcSwap<Deciding>,
+    retired: Retired,
 }
 
 /// What decides about one stream, from its request to its end.
@@ -62,6 +63,7 @@ impl Shared {
             pipes: Pipes::new(PIPES),
             decisions: decisions::Log::new(metrics.decisions.clone(), services),
             deciding: ArcSwap::from_pointee(Deciding::new(Arc::new(generation), Itself::default(), candidate)),
+            retired: Retired::default(),
             metrics,
         }
     }
@@ -95,9 +97,13 @@ impl Shared {
             self.registry.replace_tls(tls.clone());
         }
         self.decisions.follow(generation.settings.decisions.as_ref());
-        let previous = self.deciding.load();
+        let previous = self.deciding.load_full();
         let candidate = Candidate::of(&generation, previous.candidate.as_ref(), &self.metrics.candidate, Moment::now());
-        self.deciding.store(Arc::new(Deciding::new(generation, itself, candidate)));
+        self.deciding.store(Arc::new(Deciding::new(Arc::clone(&generation), itself, candidate)));
+        let Generation { policy, candidate, .. } = &*previous.generation;
+        if !Arc::ptr_eq(&previous.generation, &generation) {
+            self.retired.add([policy].into_iter().chain(candidate));
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 
 local policy = { api = 1 }
 
-function policy.route(request)
+function policy.route(request: Request): Route | { Route }
   local worker = request.build and request.build.worker
   local zone = worker and worker.zone
   local gateways = if zone and zone ~= relay.zone then relay.gateways(zone) else {}

@@ -36,10 +36,10 @@ relay.every(60, function()
   end
 end)
 
-function policy.route(request)
+function policy.route(request: Request): Route | { Route }
   local worker = request.build and request.build.worker
   local known = worker and worker.zone and relay.shared.get("maintenance/" .. worker.zone)
-  if known then
+  if type(known) == "string" then
     local entry = json.decode(known)
     if time.parse(entry.from) <= relay.now() then
       return relay.refuse(`Zone {entry.zone} is in maintenance until {entry.to}: {entry.text}`)

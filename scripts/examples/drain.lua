@@ -43,7 +43,7 @@ local function closed(zone: string): string?
   return nil
 end
 
-function policy.route(request)
+function policy.route(request: Request): Route | { Route }
   local worker = request.build and request.build.worker
   local reason = worker and worker.zone and closed(worker.zone)
   if reason then

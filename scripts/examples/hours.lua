@@ -17,7 +17,7 @@ local own = networks.set(relay.params.own or {})
 local hours = relay.params.hours or {}
 local per_minute = relay.params.per_minute or 30
 
-function policy.accept(connection)
+function policy.accept(connection: Connection): (Admission | Route)?
   if networks.contains(own, connection.peer) then
     return relay.allow{ tags = { from = "own" } }
   end
@@ -33,7 +33,7 @@ function policy.accept(connection)
   return relay.allow{ request_timeout = 5, max_duration = 3600, tags = { from = "guest" } }
 end
 
-function policy.route(_request)
+function policy.route(_request: Request): Route | { Route }
   return relay.hand_over("zuul")
 end
 

@@ -40,7 +40,7 @@ local function builds(tenant: string): string
   return if #lines > 0 then table.concat(lines, "\n") .. "\n" else `No build of {tenant} is running\n`
 end
 
-function policy.route(request)
+function policy.route(request: Request): Route | { Route }
   if request.query == "zones" then
     return relay.reply(zones())
   end

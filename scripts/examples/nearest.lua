@@ -24,15 +24,16 @@ local function distance(gateway: Gateway): number
   return #patterns + 1
 end
 
-function policy.route(request)
+function policy.route(request: Request): Route | { Route }
   local worker = request.build and request.build.worker
-  if not worker or not worker.zone or worker.zone == relay.zone then
+  local zone = worker and worker.zone
+  if not worker or not zone or zone == relay.zone then
     return relay.hand_over("zuul")
   end
 
   -- They come in an order that spreads load, which each region keeps.
   local regions: { { Gateway } } = {}
-  for _, gateway in relay.gateways(worker.zone) do
+  for _, gateway in relay.gateways(zone) do
     local place = distance(gateway)
     regions[place] = regions[place] or {}
     table.insert(regions[place], gateway)

@@ -15,14 +15,16 @@
 
 local policy = { api = 1 }
 
-local customers = relay.params.customers or {}
+type Customer = { zone: string, gateways: { { host: string, port: number } }, server_name: string }
+
+local customers: { [string]: Customer } = relay.params.customers or {}
 
 local private = {}
 for _, customer in customers do
   private[customer.zone] = true
 end
 
-local function through(customer): { Route }
+local function through(customer: Customer): { Route }
   local routes = {}
   for _, gateway in customer.gateways do
     table.insert(routes, relay.connect{
@@ -35,7 +37,7 @@ local function through(customer): { Route }
   return routes
 end
 
-function policy.route(request)
+function policy.route(request: Request): Route | { Route }
   local worker = request.build and request.build.worker
   local zone = worker and worker.zone
   local customer = request.server_name and customers[request.server_name]

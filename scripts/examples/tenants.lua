@@ -37,14 +37,14 @@ local function may_see(identity: Identity?, build: Build): boolean
   return has_name(identity, relays) or (patterns ~= nil and has_name(identity, patterns))
 end
 
-function policy.accept(connection)
+function policy.accept(connection: Connection): (Admission | Route)?
   if not connection.identity then
     return relay.refuse("Show a client certificate", { tags = { stranger = "yes" } })
   end
   return nil
 end
 
-function policy.route(request)
+function policy.route(request: Request): Route | { Route }
   local build = request.build
   if not build or not may_see(request.identity, build) then
     return relay.refuse("Build not found")

@@ -12,7 +12,7 @@ use crate::config::settings::{Params, Settings};
 use crate::names::{BuildId, Hostname, Zone};
 use crate::policy::{Failure, Journal, Reads, Request};
 use crate::registry::{Build, Components};
-use crate::route::{Route, Way};
+use crate::route::Route;
 use crate::tls::{Identity, digest};
 
 /// The form that this file describes. Readers refuse any later one.
@@ -160,11 +160,7 @@ impl Decision {
         let Asked { query, server_name, identity, .. } = &self.asked;
         let names = identity.iter().flat_map(|it| it.names.iter().chain([&it.subject]));
         let said = match &self.outcome {
-            Outcome::Decided(route) => match &route.way {
-                Way::Targets(targets) => targets.len() * size_of_val(targets),
-                Way::Reply(reply) => reply.as_str().len(),
-                Way::Refuse(text) => text.len(),
-            },
+            Outcome::Decided(route) => route.way.weight(),
             Outcome::Failed(failure) => failure.message.len(),
         };
         let texts = names.chain(server_name).chain([query]).map(String::len).sum::<usize>();

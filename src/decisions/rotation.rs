@@ -1,7 +1,7 @@
 //! The files of the log: the one that is written, and those that were full. Together they never grow beyond what was
 //! configured, but by what one file begins with.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
@@ -37,13 +37,19 @@ impl Rotation {
     /// # Errors
     /// If it cannot be opened, or is no regular file.
     pub(super) fn ready(&mut self) -> io::Result<bool> {
-        let named = || fs::metadata(&self.settings.file).ok().map(|file| (file.dev(), file.ino()));
-        if self.open.as_ref().is_some_and(|open| named() == Some(open.which)) {
-            return Ok(false);
+        let named = fs::metadata(&self.settings.file).ok();
+        match (&mut self.open, named) {
+            (Some(open), Some(named)) if open.which == which(&named) => {
+                // While one process of a relay takes over from another, both write.
+                open.size = named.len();
+                Ok(false)
+            }
+            _ => {
+                self.open = None;
+                self.open = Some(self.open()?);
+                Ok(true)
+            }
         }
-        self.open = None;
-        self.open = Some(self.open()?);
-        Ok(true)
     }
 
     /// Whether `more` bytes are too many for the file. An empty one takes any.
@@ -104,13 +110,17 @@ impl Rotation {
         if !known.is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
         }
-        let mut open = Open { size: known.len(), which: (known.dev(), known.ino()), file: file.try_clone()? };
+        let mut open = Open { size: known.len(), which: which(&known), file: file.try_clone()? };
         if is_cut(&file, open.size)? {
             file.write_all(b"\n")?;
             open.size += 1;
         }
         Ok(open)
     }
+}
+
+fn which(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 /// Whether the last line has no end: whoever wrote it did not come to it.

@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::names::{BuildId, Hostname, Zone};
 use crate::policy::{Failure, FailureKind, Moment, World};
 use crate::registry::{Build, Freshness, Gateway, Snapshot, State, Worker};
-use crate::route::Route;
+use crate::route::{Route, Target, Way};
 use crate::tls::Identity;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -249,6 +249,27 @@ fn each_of_the_files_can_be_read_alone() {
 }
 
 #[test]
+fn two_processes_may_write_while_one_takes_over_from_the_other() {
+    let site = Site::new();
+    let generation = site.generation(1, Some("log"));
+    let mut writers = [(); 2].map(|()| Writer::new(site.metrics.decisions.clone()));
+    for round in 0..10 {
+        for writer in &mut writers {
+            writer.follow(Some(settings::Decisions { file: site.path("log"), max_size: 8192, keep: 20 }));
+            writer.take(&site.offer(&generation, &round.to_string()));
+        }
+    }
+    let files: Vec<PathBuf> = fs::read_dir(site.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let logs: Vec<_> =
+        files.iter().filter(|file| file.file_name().unwrap().to_str().unwrap().starts_with("log")).collect();
+    assert!(logs.len() > 1 && logs.iter().all(|file| fs::metadata(file).unwrap().len() <= 8192), "{logs:?}");
+    let mut kept: Vec<String> = logs.iter().flat_map(|file| queries(file)).collect();
+    kept.sort();
+    let expected: Vec<String> = (0..10).flat_map(|round| [round.to_string(), round.to_string()]).collect();
+    assert_eq!(kept, expected);
+}
+
+#[test]
 fn what_cannot_be_written_is_counted_until_it_can() {
     let site = Site::new();
     let generation = site.generation(1, Some("missing/log"));
@@ -324,4 +345,16 @@ fn an_outcome_says_what_kind_of_failure_it_was() {
     let text = serde_json::to_string(&Outcome::Failed(failure.clone())).unwrap();
     assert_eq!(text, r#"{"failed":{"kind":"bad_route","file":"p.lua","line":null,"message":"m"}}"#);
     assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), Outcome::Failed(failure));
+}
+
+#[test]
+fn a_decision_weighs_what_its_targets_take() {
+    let site = Site::new();
+    let Offer { mut decision, .. } = site.offer(&site.generation(1, None), UUID);
+    let Outcome::Decided(route) = &decision.outcome else { panic!("{:?}", decision.outcome) };
+    let Way::Targets(targets) = &route.way else { panic!("{route:?}") };
+    let (one, many) = (targets[0].clone(), 64);
+    let before = decision.weight() - targets.len() * size_of::<Target>();
+    decision.outcome = Outcome::Decided(Way::Targets(vec![one; many]).into());
+    assert!(decision.weight() >= before + many * size_of::<Target>());
 }

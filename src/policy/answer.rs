@@ -33,9 +33,10 @@ pub(super) struct Made {
     pub(super) spot: Option<Spot>,
 }
 
-/// The route that tries these in order. No more than the first [`MAX_TARGETS`] are kept.
+/// The route that tries these in order. No more than the first [`MAX_TARGETS`] are kept, nor room for more.
 pub(super) fn targets(mut targets: Vec<Target>) -> Route {
     targets.truncate(MAX_TARGETS);
+    targets.shrink_to_fit();
     Way::Targets(targets).into()
 }
 

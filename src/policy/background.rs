@@ -12,6 +12,7 @@ use std::mem;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info_span;
@@ -23,12 +24,17 @@ use crate::metrics;
 use crate::registry::Registry;
 use crate::tasks::Tasks;
 
+/// Runs at one time, of all policies. Each holds a thread of the pool for blocking work, of which tokio has 512, and all
+/// others who look up names or read files need some as well.
+const MAX_RUNS: usize = 64;
+
 /// The background work of one relay.
 pub struct Background {
     registry: Registry,
     world: Arc<World>,
     metrics: metrics::Policy,
     tasks: Tasks,
+    turns: Arc<Semaphore>,
     running: Running,
 }
 
@@ -42,7 +48,8 @@ struct Running {
 impl Background {
     /// Nothing at first. What comes will know `registry` and `world`, and be awaited by `tasks`.
     pub fn new(registry: Registry, world: Arc<World>, metrics: metrics::Policy, tasks: Tasks) -> Self {
-        Self { registry, world, metrics, tasks, running: Running::default() }
+        let turns = Arc::new(Semaphore::new(MAX_RUNS));
+        Self { registry, world, metrics, tasks, turns, running: Running::default() }
     }
 
     /// Ends the jobs that run, and begins those of `policy`. Returns at once; call it inside of the runtime.
@@ -59,7 +66,8 @@ impl Background {
         for jobs in all {
             let span = info_span!(parent: None, "background", policy = jobs.policy());
             let known = Knowledge { registry: self.registry.clone(), world: Arc::clone(&self.world) };
-            let runner = Runner::new(jobs, known, &self.metrics.jobs, next.stop.clone());
+            let (turns, stop) = (Arc::clone(&self.turns), next.stop.clone());
+            let runner = Runner::new(jobs, known, &self.metrics.jobs, turns, stop);
             let run = runner.run(last.runners.clone(), self.world_of(policy, &next.stop));
             self.tasks.spawn(span, next.runners.track_future(run));
         }

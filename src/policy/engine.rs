@@ -9,7 +9,7 @@ use mlua::{Function, IntoLuaMulti, Lua, Value};
 use super::answer::{Decision, Made};
 use super::call::Call;
 use super::description::Phase;
-use super::facts::{ConnectionFacts, EndedFacts, Fact, RequestFacts};
+use super::facts::{self, ConnectionFacts, EndedFacts, Fact, RequestFacts};
 use super::failure::Complaint;
 use super::hooks::{Has, Hooks};
 use super::jobs::{Asked, Job, Planned};
@@ -60,7 +60,8 @@ impl Engine {
 
     /// Decides one request; also says at which line that was, if `explaining`.
     pub(super) fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Made, Complaint> {
-        let facts = Fact(RequestFacts::new(request));
+        let facts = facts::made(self.machine.lua(), RequestFacts::new(request));
+        let facts = facts.map_err(|error| self.at_beginning(&self.hooks.route, self.machine.complaint(&error)))?;
         let value = self.call(&self.hooks.route, Call::deciding(request, explaining), facts)?;
         answer::read(&value).map_err(|complaint| self.at_beginning(&self.hooks.route, complaint))
     }

@@ -13,7 +13,7 @@ use std::cell::OnceCell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use mlua::{Lua, LuaString, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
+use mlua::{AnyUserData, Lua, LuaString, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
 
 use super::answer::Made;
 use super::description::{self, Class, Kind, Name, Type};
@@ -21,6 +21,7 @@ use super::failure::{Complaint, beginning, printable};
 use super::kept::Kept;
 use super::library::NetworkSet;
 use super::outside::ResponseFacts;
+use super::unguarded::unguarded;
 use super::{FailureKind, spelling};
 use crate::names::Zone;
 use crate::registry::{Build, Executor, Gateway, Worker};
@@ -163,9 +164,14 @@ pub(super) fn quote(value: &Value) -> String {
 /// `value` as Lua sees it; nil where there is none.
 pub(super) fn fact<T: Described + Clone>(lua: &Lua, value: Option<&T>) -> mlua::Result<Value> {
     match value {
-        Some(value) => Ok(Value::UserData(lua.create_userdata(Fact(value.clone()))?)),
+        Some(value) => made(lua, value.clone()).map(Value::UserData),
         None => Ok(Value::Nil),
     }
+}
+
+/// `value` in Lua's hands.
+pub(super) fn made<T: Described>(lua: &Lua, value: T) -> mlua::Result<AnyUserData> {
+    unguarded(lua, || lua.create_userdata(Fact(value)))
 }
 
 /// `name` as Lua sees it; nil outside of every zone.

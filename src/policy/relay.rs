@@ -14,12 +14,12 @@ mod shared;
 
 use mlua::Value;
 
-pub(super) use options::limit;
+pub(super) use options::{limit, number};
+pub(super) use shared::{VALUE, kept, shown};
 
 use super::description::{Constant, Namespace, Type, name};
 use super::facts;
 use super::program::Surroundings;
-pub(super) use options::number;
 
 /// What this relay knows, and the makers of routes.
 pub(super) const RELAY: Namespace = Namespace {

@@ -1,7 +1,6 @@
 //! One policy's script, with an engine a thread that asks it. It knows of no other policy.
 
-use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thread_local::ThreadLocal;
 
@@ -22,8 +21,9 @@ pub(super) struct Script {
     has: Has,
     /// What is to be done beside the decisions.
     planned: Arc<[Planned]>,
-    /// Empty before its thread's first decision, while it decides, and after a limit was hit.
-    engines: ThreadLocal<Cell<Option<Engine>>>,
+    /// Empty before its thread's first decision, while it decides, and after a limit was hit. A lock of one thread's own:
+    /// no other takes it but to end an engine that decides no more.
+    engines: ThreadLocal<Mutex<Option<Engine>>>,
 }
 
 /// What a script answered, and where.
@@ -92,17 +92,32 @@ impl Script {
     /// Lets this thread's engine `work`.
     pub(super) fn with<T>(&self, work: impl FnOnce(&Engine) -> Result<T, Complaint>) -> Result<T, Failure> {
         let slot = self.engines.get_or_default();
-        let engine = match slot.take() {
+        let idle = of(slot).take();
+        let engine = match idle {
             Some(engine) => engine,
             None => Engine::start(&self.program).map_err(|complaint| self.program.failure(complaint))?,
         };
         let outcome = work(&engine).map_err(|complaint| self.program.failure(complaint));
         // A limit may strike between any two instructions: what the script left half done goes with its engine.
         if !outcome.as_ref().is_err_and(|failure| failure.kind.is_limit()) {
-            slot.set(Some(engine));
+            *of(slot) = Some(engine);
         }
         outcome
     }
+
+    /// Ends the engines that nothing runs on. They begin anew where they are asked.
+    pub(super) fn rest(&self) {
+        for slot in self.engines.iter() {
+            let idle = of(slot).take();
+            // Its thread need not wait for that.
+            drop(idle);
+        }
+    }
+}
+
+/// What is in a slot is whole at any time.
+fn of(slot: &Mutex<Option<Engine>>) -> MutexGuard<'_, Option<Engine>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -110,9 +125,13 @@ impl Script {
     /// Shows this thread's engine.
     pub(super) fn with_engine<T>(&self, look: impl FnOnce(&Engine) -> T) -> T {
         let slot = self.engines.get_or_default();
-        let engine = slot.take().unwrap_or_else(|| Engine::start(&self.program).unwrap());
+        let engine = of(slot).take().unwrap_or_else(|| Engine::start(&self.program).unwrap());
         let seen = look(&engine);
-        slot.set(Some(engine));
+        *of(slot) = Some(engine);
         seen
+    }
+
+    pub(super) fn engines(&self) -> usize {
+        self.engines.iter().filter(|slot| of(slot).is_some()).count()
     }
 }

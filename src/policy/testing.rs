@@ -92,7 +92,7 @@ impl Run<'_> {
         let began = Instant::now();
         let program = self.program(name, path, &subject);
         match program.and_then(|program| Bench::start(program, subject)) {
-            Ok(bench) => bench.run(|case| in_file || case.contains(self.filter)),
+            Ok(mut bench) => bench.run(|case| in_file || case.contains(self.filter)),
             Err(error) => vec![Case {
                 name: "the file can be loaded".to_owned(),
                 took: began.elapsed(),

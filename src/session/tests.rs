@@ -19,6 +19,7 @@ use crate::names::Hostname;
 use crate::request::Query;
 use crate::route::{Reply, Tags, Target, Way};
 use crate::tasks::Tasks;
+use crate::upstream::Itself;
 
 mod candidate;
 
@@ -364,4 +365,35 @@ async fn executors_and_gateways_are_never_asked_for_what_is_no_build() {
     let ended = take(&mut visit, "zones@west", Limits::default(), way, &mut record).await;
     let Err(Fault::Policy(why)) = ended else { panic!("{ended:?}") };
     assert_eq!(why, "it gave the target direct 127.0.0.1:1 for a request that names no build");
+}
+
+#[tokio::test]
+async fn what_decided_a_stream_that_lives_on_keeps_no_engine_after_a_reload() {
+    let ended = "ended = function() relay.shared.add('ended', 1) end";
+    let script = format!("return {{ api = 1, route = function() return relay.refuse('no') end, {ended} }}");
+    let policy = "file: new.lua, candidate: {file: new.lua}";
+    let mut site = Site::deciding(&format!("builds: [{{uuid: {UUID}}}]"), policy, &script).await;
+    let (mut viewer, visit, mut record) = site.visited().await;
+    let ask = async {
+        viewer.write_all(format!("{UUID}\n").as_bytes()).await.unwrap();
+        assert_eq!(rest(&mut viewer).await, "no");
+        drop(viewer);
+    };
+    tokio::join!(ask, visit.begin(&mut record));
+    // The stream goes on as long as its record.
+    let first = site.shared.generation();
+    let engines = |of: &Generation| (of.policy.engines(), of.candidate.as_ref().unwrap().engines());
+    assert_eq!(engines(&first), (1, 1));
+    let reload = |number| {
+        let settings = first.settings.clone();
+        let next = Generation::load(number, settings, &Keyring::default(), &site.shared.metrics).unwrap();
+        site.shared.publish(Arc::new(next), Itself::default());
+    };
+    reload(2);
+    assert_eq!(engines(&first), (0, 0));
+    drop(record);
+    let told = site.shared.world.shared.get("ended", std::time::Instant::now());
+    assert_eq!((told, engines(&first)), (Some(1.0.into()), (1, 0)));
+    reload(3);
+    assert_eq!(engines(&first), (0, 0));
 }

@@ -15,8 +15,12 @@ use crate::registry::Build;
 /// failure may take its limit.
 pub(super) const MAX_FAILURES: usize = 100;
 
-/// Decisions between two looks at the clock.
-const STRIDE: usize = 64;
+/// Changes that are told apart, in all zones; those beyond are counted by how bad they are. A policy may have words of
+/// its own for each build.
+const MAX_CHANGES: usize = 1000;
+
+/// Said of the changes that are not told apart.
+const OTHERWISE: &str = "one of many other ways";
 
 /// A trial with what it found so far.
 pub(super) struct Run<'a> {
@@ -25,6 +29,8 @@ pub(super) struct Run<'a> {
     deadline: Instant,
     decisions: usize,
     failures: usize,
+    /// Changes that are told apart.
+    apart: usize,
     changes: BTreeMap<Option<&'a Zone>, Changes<'a>>,
 }
 
@@ -33,7 +39,7 @@ type Changes<'a> = BTreeMap<Alike, BTreeMap<&'a str, (usize, &'a BuildId)>>;
 
 impl<'a> Run<'a> {
     pub(super) fn new(trial: &'a Trial<'a>, builds: &'a [&'a Arc<Build>], deadline: Instant) -> Self {
-        Self { trial, builds, deadline, decisions: 0, failures: 0, changes: BTreeMap::new() }
+        Self { trial, builds, deadline, decisions: 0, failures: 0, apart: 0, changes: BTreeMap::new() }
     }
 
     /// Decides as a relay of `zone` would on these listeners.
@@ -53,8 +59,8 @@ impl<'a> Run<'a> {
     }
 
     fn on(&mut self, listener: &'a str, [active, candidate]: &[Policy; 2], changes: &mut Changes<'a>) {
-        for (turn, build) in self.builds.iter().enumerate() {
-            if self.failures >= MAX_FAILURES || (turn % STRIDE == 0 && self.is_over()) {
+        for build in self.builds {
+            if self.is_over() {
                 return;
             }
             self.decisions += 1;
@@ -62,8 +68,21 @@ impl<'a> Run<'a> {
             let (now, then) = (Verdict::of(active, &request), Verdict::checked(candidate, &request));
             let Some(change) = verdict::change(&now, &then) else { continue };
             self.failures += usize::from(change.0.is_failure());
+            let change = self.told_apart(change, changes);
             changes.entry(change).or_default().entry(listener).or_insert((0, &build.uuid)).0 += 1;
         }
+    }
+
+    /// `change` itself, or what stands for it where there are too many.
+    fn told_apart(&mut self, change: Alike, known: &Changes<'a>) -> Alike {
+        if known.contains_key(&change) {
+            return change;
+        }
+        if self.apart >= MAX_CHANGES {
+            return (change.0, OTHERWISE.to_owned(), OTHERWISE.to_owned());
+        }
+        self.apart += 1;
+        change
     }
 
     fn is_over(&self) -> bool {

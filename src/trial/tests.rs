@@ -146,6 +146,25 @@ fn it_ends_at_its_deadline() {
 }
 
 #[test]
+fn slow_decisions_do_not_keep_it_beyond_its_deadline() {
+    let slow = policy("local n = 0 for i = 1, 3e5 do n += i end return relay.direct(request.build.worker)");
+    let (hostname, snapshot) = (Hostname::parse("relay.example").unwrap(), registry(100));
+    let known = Known { snapshot: &Arc::new(snapshot), world: &Arc::default(), at: Moment::now() };
+    let listeners = vec!["finger"];
+    let trial = Trial { active: &slow, candidate: &slow, known, zone: None, hostname: &hostname, listeners };
+    let found = trial.run(Instant::now() + Duration::from_millis(50));
+    assert!(found.decisions < 60, "{found}");
+}
+
+#[test]
+fn however_many_ways_it_finds_few_are_kept_and_all_counted() {
+    let found = compare(&default(), &policy("return relay.refuse('no ' .. request.uuid)"), &registry(700));
+    assert_eq!((found.decisions, found.count(Kind::Unroutable)), (2800, 2800));
+    assert!(found.changes.len() <= 1010, "{}", found.changes.len());
+    assert_eq!(found.harmed(DryRun::Strict), 2800);
+}
+
+#[test]
 fn one_that_failed_and_answers_now_is_no_objection() {
     let found = compare(&policy("error('no')"), &default(), &registry(3));
     assert_eq!((found.count(Kind::Answered), found.objection(DryRun::Strict)), (12, None));

@@ -66,6 +66,28 @@ return policy\n";
 }
 
 #[tokio::test]
+async fn a_candidate_that_decided_beside_the_policy_can_be_replayed_too() {
+    let looking = |key: &str| {
+        format!(
+            "return {{ api = 1, route = function()
+return relay.refuse('{key} ' .. tostring(relay.shared.get('{key}'))) end }}"
+        )
+    };
+    let site = site("policy: {file: now.lua, dry_run: 'off', candidate: {file: next.lua, percent: 0}}\n").await.0;
+    site.write("now.lua", &looking("now"));
+    site.write("next.lua", &looking("next"));
+    let relay = site.start().await;
+    assert_eq!(site.watch(BUILD).await.rest().await, b"now nil");
+    relay.stop().await;
+    assert_eq!(replay(&site, &["--policy", "now.lua"]).await.1, "1 decision compared: no difference\n");
+    let (code, out, _) = replay(&site, &["--policy", "next.lua"]).await;
+    assert_eq!(code, 1);
+    assert!(out.contains("was   refused \"now nil\"\n    then  refused \"next nil\"\n"), "{out}");
+    let log = fs::read_to_string(site.path("decisions.jsonl")).expect("a log");
+    assert!(log.contains("/now.lua\"") && !log.contains("\"candidate\":true"), "{log}");
+}
+
+#[tokio::test]
 async fn a_log_that_says_nothing_is_no_success() {
     let site = Site::new();
     site.write("same.lua", DEFAULT);

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -36,15 +37,22 @@ pub(super) struct Runner {
     places: Vec<String>,
     known: Knowledge,
     metrics: metrics::Jobs,
+    turns: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
 impl Runner {
-    /// Of `jobs`, until `stop`.
-    pub(super) fn new(jobs: Jobs, known: Knowledge, metrics: &metrics::Jobs, stop: CancellationToken) -> Self {
+    /// Of `jobs`, until `stop`, each run on one of the `turns`.
+    pub(super) fn new(
+        jobs: Jobs,
+        known: Knowledge,
+        metrics: &metrics::Jobs,
+        turns: Arc<Semaphore>,
+        stop: CancellationToken,
+    ) -> Self {
         let (policy, metrics) = (jobs.policy().to_owned(), metrics.clone());
         let (rests, places) = (jobs.rests().collect(), (0..jobs.len()).map(|job| jobs.place(job)).collect());
-        Self { policy, rests, places, jobs: Arc::new(Mutex::new(jobs)), known, metrics, stop }
+        Self { policy, rests, places, jobs: Arc::new(Mutex::new(jobs)), known, metrics, turns, stop }
     }
 
     /// Runs the jobs once those of `before` have ended, and returns when they are stopped and none runs any more.
@@ -62,12 +70,9 @@ impl Runner {
         let mut tally = Tally::new(&self.metrics, &self.policy, self.places.len());
         let mut schedule = Schedule::new(self.rests.iter().copied(), Instant::now());
         while let Some((job, due)) = schedule.next() {
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => break,
-                () = sleep_until(due) => {}
-            }
+            let Some(turn) = self.stop.run_until_cancelled(self.turn(due)).await.flatten() else { break };
             let outcome = self.once(job, &outside).await;
+            drop(turn);
             // What the end of its generation did to a run is nobody's failure.
             if self.stop.is_cancelled() {
                 break;
@@ -76,6 +81,13 @@ impl Runner {
             let place = self.places.get(job).map_or("", String::as_str);
             tally.note(job, place, &outcome, rest);
         }
+    }
+
+    /// Waits until a run is due, and then for its turn.
+    async fn turn(&self, due: Instant) -> Option<OwnedSemaphorePermit> {
+        sleep_until(due).await;
+        // Nobody closes the semaphore.
+        Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
     /// Runs `job` to its end.

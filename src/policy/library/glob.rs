@@ -21,7 +21,7 @@ use pattern::{Pattern, Step};
 /// Longest pattern, in bytes.
 const MAX_PATTERN: usize = 512;
 
-/// Characters times steps of one match, at worst: a few milliseconds.
+/// Characters times parts of a pattern of one match, at worst: a few milliseconds.
 const MAX_WORK: usize = 1 << 18;
 
 /// Patterns kept compiled.
@@ -66,9 +66,9 @@ impl Globs {
     /// Whether all of `text` matches `pattern`. Bytes that are not UTF-8 match `?` and `*` only.
     fn matches(&mut self, pattern: &[u8], text: &[u8]) -> Result<bool, Fault> {
         let pattern = self.compiled(pattern)?;
-        let (length, steps) = (text.len(), pattern.steps.len());
-        if length.saturating_mul(steps) > MAX_WORK {
-            let problem = format!("{length} bytes against a pattern of {steps} parts is more than one call may do");
+        let (length, parts) = (text.len(), pattern.parts);
+        if length.saturating_mul(parts) > MAX_WORK {
+            let problem = format!("{length} bytes against a pattern of {parts} parts is more than one call may do");
             return Err(problem.into());
         }
         Ok(pattern.matches(&String::from_utf8_lossy(text)))

@@ -13,10 +13,14 @@ use crate::policy::facts::{Described as _, fact, text};
 use crate::policy::journal::Shared;
 use crate::policy::kept::Kept;
 use crate::policy::rank::rank;
+use crate::policy::unguarded::unguarded;
 use crate::registry::{Build, Executor, Gateway};
 
 /// Longest list.
 const MAX_LISTED: usize = 1000;
+
+/// Longest name of a tenant that is looked for, in bytes: a question is written down where decisions are kept.
+const MAX_TENANT: usize = 4096;
 
 const BUILD: Type = Type::Fact(<Arc<Build>>::KIND);
 const ZONE: Parameter = parameter(
@@ -97,7 +101,7 @@ pub(super) const BUILDS: Function = Function {
     blame: FailureKind::Error,
     call: |lua, arguments| {
         within(lua, |held| {
-            let tenant = tenant(arguments);
+            let Some(tenant) = tenant(arguments) else { return Ok(Value::Table(lua.create_table()?)) };
             let known = || held.snapshot.builds.of_tenant(&tenant).take(MAX_LISTED).cloned().map(Shared).collect();
             let builds: Vec<Shared<Build>> = held.world.read(|| format!("relay.builds({tenant:?})"), known);
             list(lua, &builds, |Shared(build)| fact(lua, Some(build)))
@@ -131,7 +135,7 @@ pub(super) const BUILD_COUNT: Function = Function {
     blame: FailureKind::Error,
     call: |lua, arguments| {
         within(lua, |held| {
-            let tenant = tenant(arguments);
+            let Some(tenant) = tenant(arguments) else { return Ok(number(0)) };
             let count = || held.snapshot.builds.count_of(&tenant);
             Ok(number(held.world.read(|| format!("relay.build_count({tenant:?})"), count)))
         })
@@ -181,7 +185,7 @@ fn gateways(lua: &Lua, zone: &Value) -> mlua::Result<Value> {
     let mut ranked: Vec<_> =
         listed.map(|it| (it.gateway.state, rank(seed, it.gateway.id.as_bytes()), &it.value)).collect();
     ranked.sort_by_key(|(state, rank, _)| (*state, *rank));
-    lua.create_sequence_from(ranked.into_iter().map(|(_, _, value)| value)).map(Value::Table)
+    unguarded(lua, || lua.create_sequence_from(ranked.into_iter().map(|(_, _, value)| value)).map(Value::Table))
 }
 
 fn within(lua: &Lua, work: impl FnOnce(&Held) -> mlua::Result<Value>) -> mlua::Result<Value> {
@@ -205,8 +209,9 @@ fn zone(name: &Value) -> Option<Option<Zone>> {
     name.to_str().ok().and_then(|name| Zone::parse(&name)).map(Some)
 }
 
-fn tenant(arguments: &Arguments) -> String {
-    arguments.at(0).as_string().map(|tenant| tenant.to_string_lossy()).unwrap_or_default()
+/// `None` for what can be no tenant's name.
+fn tenant(arguments: &Arguments) -> Option<String> {
+    short(arguments.at(0), MAX_TENANT)
 }
 
 /// The text that `value` is, unless it has more than `most` bytes.

@@ -10,7 +10,7 @@ use super::order::{Choice, ORDER, Order, WEIGHTS};
 use crate::names::Hostname;
 use crate::policy::answer::{Decision, Made, refusal, targets};
 use crate::policy::description::{Arguments, Function, Name, Parameter, Phases, Type, name, parameter};
-use crate::policy::facts::{Described, Fact, quote};
+use crate::policy::facts::{self, Described, Fact, quote};
 use crate::policy::failure::{self, Complaint};
 use crate::policy::program::Surroundings;
 use crate::policy::{FailureKind, call, spelling};
@@ -19,6 +19,10 @@ use crate::route::{Reply, Route, Tags, Target, Way};
 
 /// Gateways of one list that are looked at: reading them all cannot be interrupted.
 const MAX_LISTED: usize = 1024;
+
+/// What a route may hold beside what Lua counts of it, in bytes: so few that a memory limit is exceeded a few times over
+/// at most, and so many that common routes cost no more for it.
+const MAX_UNCOUNTED: usize = 1024;
 
 const GATEWAY: Type = Type::Fact(<Arc<Gateway>>::KIND);
 pub(super) const ROUTE: Type = Type::Fact(Made::KIND);
@@ -267,7 +271,16 @@ fn hand_over(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
 
 pub(super) fn made(lua: &Lua, decision: Decision) -> mlua::Result<Value> {
     let spot = if call::is_explained(lua) { failure::spot_now(lua) } else { None };
-    lua.create_userdata(Fact(Made { decision, spot })).map(Value::UserData)
+    let weight = match &decision {
+        Decision::Route(route) => route.way.weight(),
+        Decision::HandOver(_) => 0,
+    };
+    let made = facts::made(lua, Made { decision, spot })?;
+    if weight > MAX_UNCOUNTED {
+        // Nothing is in it: it has Lua count, and collect, what it would not know of.
+        made.set_user_value(lua.create_buffer_with_capacity(weight)?)?;
+    }
+    Ok(Value::UserData(made))
 }
 
 pub(super) fn bad(lua: &Lua, problem: &str) -> mlua::Error {

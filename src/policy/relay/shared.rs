@@ -9,13 +9,14 @@ use crate::policy::FailureKind;
 use crate::policy::call::{self, Held};
 use crate::policy::description::{Arguments, Function, Namespace, Parameter, Phases, Type, parameter};
 use crate::policy::failure::Complaint;
-use crate::policy::shared::{self, SharedError};
+use crate::policy::shared::{self, SharedError, SharedTable};
 use crate::route::Limit;
 
 /// Most keys of one list.
 const MAX_KEYS: usize = 1000;
 
-const VALUE: Type = Type::Either(&[Type::String, Type::Number, Type::Boolean]);
+/// What can be kept.
+pub(in crate::policy) const VALUE: Type = Type::Either(&[Type::String, Type::Number, Type::Boolean]);
 const KEY: Parameter = parameter("key", Type::String, "text of at most 256 bytes");
 const TTL: Parameter =
     parameter("ttl", Type::Optional(&Type::Number), "how many seconds the entry is kept; without it for ever");
@@ -37,14 +38,10 @@ pub(super) const SHARED: Namespace = Namespace {
             blame: FailureKind::Error,
             call: |lua, arguments| {
                 within(lua, |held| {
-                    let key = key(arguments);
+                    let Some(key) = known_key(arguments) else { return Ok(Value::Nil) };
                     let question = || format!("relay.shared.get({key:?})");
-                    match held.world.read(question, || held.world.shared.get(&key, held.at.tick)) {
-                        Some(shared::Value::Text(text)) => lua.create_string(&text).map(Value::String),
-                        Some(shared::Value::Number(number)) => Ok(Value::Number(number)),
-                        Some(shared::Value::Boolean(value)) => Ok(Value::Boolean(value)),
-                        None => Ok(Value::Nil),
-                    }
+                    let kept = held.world.read(question, || held.world.shared.get(&key, held.at.tick));
+                    kept.map_or(Ok(Value::Nil), |kept| shown(lua, &kept))
                 })
             },
         },
@@ -57,7 +54,7 @@ pub(super) const SHARED: Namespace = Namespace {
             blame: FailureKind::Error,
             call: |lua, arguments| {
                 within(lua, |held| {
-                    let prefix = key(arguments);
+                    let Some(prefix) = known_key(arguments) else { return lua.create_table().map(Value::Table) };
                     let question = || format!("relay.shared.keys({prefix:?})");
                     let keys = held.world.read(question, || held.world.shared.keys(&prefix, MAX_KEYS, held.at.tick));
                     lua.create_sequence_from(keys).map(Value::Table)
@@ -139,11 +136,27 @@ fn written(lua: &Lua, name: &str, work: impl FnOnce(&Held) -> Result<Value, Shar
     })
 }
 
+/// What something may be called: whoever only looks is not told that a key is too long, and a longer one is not read.
+fn known_key(arguments: &Arguments) -> Option<String> {
+    let key = arguments.at(0).as_string().filter(|key| key.as_bytes().len() <= SharedTable::MAX_KEY)?;
+    Some(key.to_string_lossy())
+}
+
 fn key(arguments: &Arguments) -> String {
     arguments.at(0).as_string().map(|key| key.to_string_lossy()).unwrap_or_default()
 }
 
-fn kept(value: &Value) -> shared::Value {
+/// What is kept, as Lua sees it.
+pub(in crate::policy) fn shown(lua: &Lua, kept: &shared::Value) -> mlua::Result<Value> {
+    match kept {
+        shared::Value::Text(text) => lua.create_string(text).map(Value::String),
+        shared::Value::Number(number) => Ok(Value::Number(*number)),
+        shared::Value::Boolean(value) => Ok(Value::Boolean(*value)),
+    }
+}
+
+/// What is kept of a value that a description of [`VALUE`] let pass.
+pub(in crate::policy) fn kept(value: &Value) -> shared::Value {
     match value {
         Value::String(text) => shared::Value::Text(text.as_bytes().to_vec().into()),
         Value::Boolean(value) => shared::Value::Boolean(*value),

@@ -36,7 +36,6 @@ pub(super) struct Desk {
 }
 
 /// A case as its file has it.
-#[derive(Clone)]
 pub(super) struct Written {
     pub(super) name: String,
     pub(super) body: Function,
@@ -64,19 +63,42 @@ impl Bench {
     }
 
     /// Runs the cases that are `wanted` by name, in order.
-    pub(super) fn run(&self, wanted: impl Fn(&str) -> bool) -> Vec<Case> {
-        let cases = desk(self.machine.lua(), |desk| desk.cases.clone()).unwrap_or_default();
-        cases.into_iter().filter(|case| wanted(&case.name)).map(|case| self.run_one(case)).collect()
+    pub(super) fn run(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<Case> {
+        let names = |desk: &mut Desk| desk.cases.iter().map(|case| case.name.clone()).collect::<Vec<_>>();
+        let names = desk(self.machine.lua(), names).unwrap_or_default();
+        names.into_iter().filter(|name| wanted(name)).map(|name| self.run_one(name)).collect()
     }
 
-    fn run_one(&self, case: Written) -> Case {
+    fn run_one(&mut self, name: String) -> Case {
         let began = Instant::now();
-        let lua = self.machine.lua();
-        desk(lua, Desk::clear);
-        let outcome = self.machine.run(Call::testing(), &case.body, ()).map(drop);
+        let outcome = self.call(&name);
+        let stopped = outcome.as_ref().is_err_and(|complaint| complaint.kind.is_limit());
         let flaw = self.flaw(outcome);
-        let printed = desk(lua, |desk| desk.subject.probe().take_printed()).unwrap_or_default();
-        Case { name: case.name, took: began.elapsed(), printed, flaw }
+        let printed = desk(self.machine.lua(), |desk| desk.subject.probe().take_printed()).unwrap_or_default();
+        if stopped {
+            self.restart();
+        }
+        Case { name, took: began.elapsed(), printed, flaw }
+    }
+
+    fn call(&self, name: &str) -> Result<(), Complaint> {
+        let lua = self.machine.lua();
+        let found = desk(lua, |desk| {
+            desk.clear();
+            desk.cases.iter().find(|case| case.name == name).map(|case| case.body.clone())
+        });
+        match found.flatten() {
+            Some(body) => self.machine.run(Call::testing(), &body, ()).map(drop),
+            None => Err(Complaint::new(FailureKind::Error, None, "the file has no such case when it runs again")),
+        }
+    }
+
+    /// Runs the file again: whatever a limit left half done is gone. That it failed now would show in the cases to come.
+    fn restart(&mut self) {
+        let Some(desk) = self.machine.lua().remove_app_data::<Desk>() else { return };
+        if let Ok(machine) = start(&self.program, desk.subject) {
+            self.machine = machine;
+        }
     }
 
     /// What was wrong with a case, if something was.

@@ -24,6 +24,8 @@ pub(super) struct Subject {
     modules: Arc<Modules>,
     limits: settings::Policy,
     probe: Probe,
+    /// Where the test lies in the folder: empty, or a path with a slash at its end.
+    place: String,
     /// The policy's name, or a script's path in the folder.
     name: String,
     /// What `relay.params` holds where a case says nothing else.
@@ -40,6 +42,7 @@ impl Subject {
             limits: limits.clone(),
             probe,
             name: test.strip_suffix(SUFFIX).unwrap_or(test).to_owned(),
+            place: test.rsplit_once('/').map_or_else(String::new, |(place, _)| format!("{place}/")),
             params: Params::new(),
             loaded: Vec::new(),
             sources,
@@ -58,13 +61,14 @@ impl Subject {
         &self.probe
     }
 
-    /// Makes the test one of another policy.
+    /// Makes the test one of another policy: one beside the test, or one of the whole folder.
     ///
     /// # Errors
     /// If there is none of that name.
     pub(super) fn choose(&mut self, name: String, params: Params) -> Result<(), String> {
-        self.source(&name)?;
-        (self.name, self.params) = (name, params);
+        let beside = format!("{}{name}", self.place);
+        self.name = if self.source(&beside).is_ok() { beside } else { self.source(&name).map(|_| name)? };
+        self.params = params;
         self.loaded.clear();
         Ok(())
     }

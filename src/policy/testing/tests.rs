@@ -88,10 +88,10 @@ fn holds(policy: &str, body: &str) {
 }
 
 #[test]
-fn the_tests_that_come_with_the_program_pass_and_leave_no_line_untried() {
+fn the_built_in_policy_passes_its_tests_which_leave_no_line_untried() {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
     let settings = settings::Policy { folder: Some(scripts.clone()), ..settings::Policy::default() };
-    let outcome = run(&settings, "", &mut |_| ()).unwrap();
+    let outcome = run(&settings, "default_test", &mut |_| ()).unwrap();
     assert!(outcome.counts().0 >= 6 && outcome.counts().1 == 0, "{outcome}");
     let coverage = outcome.coverage();
     let tested = coverage.files.iter().find(|file| file.title == scripts.join("default.lua").display().to_string());
@@ -189,8 +189,10 @@ fn scripts_in_subfolders_have_tests_as_well() {
         ("lib/m_test.lua", test),
         ("examples/p.lua", POLICY),
         ("examples/p_test.lua", deep),
+        ("examples/named_test.lua", &format!("test.policy('p') {deep}")),
+        ("examples/far_test.lua", &format!("test.policy('examples/p') {deep}")),
     ]);
-    assert_eq!(ran.outcome.counts(), (2, 0), "{:?}", ran.flaws());
+    assert_eq!(ran.outcome.counts(), (4, 0), "{:?}", ran.flaws());
 }
 
 #[test]

@@ -166,3 +166,14 @@ fn a_policy_that_was_handed_the_request_takes_notes_as_well() {
     assert_eq!((said(first).unwrap(), said(again).unwrap()), ("since noon".to_owned(), "since noon".to_owned()));
     assert!(missed.is_empty());
 }
+
+#[test]
+fn what_no_entry_can_be_called_is_not_even_looked_for() {
+    let scene = full();
+    let world = Arc::new(scene.world.witnessed());
+    let scene = Scene { world: Arc::clone(&world), ..scene };
+    let asked = "local key = string.rep('k', 257)
+        return relay.refuse(`{relay.shared.get(key)} {#relay.shared.keys(key)}`)";
+    assert_eq!(hosts(&scene.ask(&routing(asked)).unwrap()), ["refused: nil 0"]);
+    assert_eq!(world.journal.as_ref().unwrap().reads().weight(), 0);
+}

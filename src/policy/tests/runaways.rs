@@ -212,6 +212,18 @@ fn a_memory_bomb_of_facts_and_routes() {
 }
 
 #[test]
+fn what_routes_hold_outside_of_lua_counts_as_well() {
+    runs_out_of_memory(
+        "local t, text = {}, string.rep('x', 65536)
+         for n = 1, 500 do t[n] = relay.reply(text) end return relay.refuse('kept')",
+    );
+    runs_out_of_memory(
+        "local way = relay.any(table.create(64, relay.connect{ host = 'a', port = 1 }))
+         local t = {} for n = 1, 3000 do t[n] = relay.any({ way }) end return relay.refuse('kept')",
+    );
+}
+
+#[test]
 fn a_memory_bomb_whose_error_is_caught_is_over_when_it_is_caught() {
     let policy =
         try_load(&script("pcall(string.rep, 'x', 1e9) return relay.direct(request.build.worker)"), short_limits());

@@ -10,6 +10,7 @@ type Heard = mpsc::Receiver<(String, Instant)>;
 /// A runner of `site`, and what it asks of the world.
 struct Scheduled {
     metrics: metrics::Jobs,
+    turns: Arc<Semaphore>,
     stop: CancellationToken,
     runner: Runner,
     outside: Arc<dyn Outside>,
@@ -20,8 +21,10 @@ impl Scheduled {
     fn new(site: &Site, jobs: &str) -> Self {
         let (metrics, stop, (outside, heard)) =
             (metrics::Jobs::default(), CancellationToken::new(), MadeUp::listened_to());
-        let runner = Runner::new(site.load(jobs).jobs(&stop).remove(0), knowledge(site), &metrics, stop.clone());
-        Self { metrics, stop, runner, outside, heard }
+        let (turns, known) = (Arc::new(Semaphore::new(1)), knowledge(site));
+        let jobs = site.load(jobs).jobs(&stop).remove(0);
+        let runner = Runner::new(jobs, known, &metrics, Arc::clone(&turns), stop.clone());
+        Self { metrics, turns, stop, runner, outside, heard }
     }
 
     /// Runs until the world was asked `times` times, and tells what for, and after how many whole seconds. Then the
@@ -197,4 +200,23 @@ async fn a_policy_without_jobs_in_between_is_no_way_past_those_that_still_end() 
     until_written(&site, "begun").await;
     background.stop();
     assert!(tasks.ended_within(Duration::from_secs(20)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_wait_for_their_turn_and_not_beyond_their_end() {
+    let site = Site::new();
+    let scheduled = Scheduled::new(&site, "relay.every(1, function() dns.lookup('a') end)");
+    let Scheduled { turns, stop, runner, outside, mut heard, .. } = scheduled;
+    let taken = Arc::clone(&turns).try_acquire_owned().unwrap();
+    let began = Instant::now();
+    let listen = async {
+        tokio::time::sleep_until(began + Duration::from_secs(3)).await;
+        assert!(heard.try_recv().is_err());
+        drop(taken);
+        let (_, at) = heard.recv().await.unwrap();
+        assert_eq!((at - began).as_secs(), 3);
+        let _taken = turns.acquire().await.unwrap();
+        stop.cancel();
+    };
+    tokio::join!(runner.run(ended(), move || outside), listen);
 }

@@ -10,6 +10,8 @@ const MAX_NESTING: usize = 8;
 #[derive(Debug)]
 pub(super) struct Pattern {
     pub(super) steps: Vec<Step>,
+    /// What one character may have to be compared with: the steps, and the ranges in them.
+    pub(super) parts: usize,
 }
 
 /// One step; the next is the one behind it, unless it says otherwise.
@@ -30,6 +32,13 @@ pub(super) enum Step {
 }
 
 impl Step {
+    fn parts(&self) -> usize {
+        match self {
+            Self::Of { ranges, .. } => 1 + ranges.len(),
+            _ => 1,
+        }
+    }
+
     /// Whether this step is done by `c`.
     pub(super) fn takes(&self, c: char) -> bool {
         match self {
@@ -49,7 +58,7 @@ impl Pattern {
         let mut parser = Parser { rest: text.chars().peekable(), position: 0, depth: 0, steps: Vec::new() };
         parser.sequence()?;
         match parser.take() {
-            None => Ok(Self { steps: parser.steps }),
+            None => Ok(Self { parts: parser.steps.iter().map(Step::parts).sum(), steps: parser.steps }),
             Some(_) => Err(format!("pattern: the }} at character {} closes nothing", parser.position)),
         }
     }

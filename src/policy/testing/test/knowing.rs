@@ -10,8 +10,8 @@ use super::in_case;
 use crate::names::Hostname;
 use crate::policy::description::{Function, Name, Type, parameter};
 use crate::policy::facts::quote;
-use crate::policy::relay::number;
-use crate::policy::shared::{self, Entry};
+use crate::policy::relay::{VALUE, kept, number, shown};
+use crate::policy::shared::Entry;
 use crate::policy::testing::bench::{Wrong, at_desk};
 use crate::policy::testing::forms::{FLAG, Form, NUMBER, TEXT, option, seconds};
 use crate::registry::{Build, Components, Executor, Gateway, Snapshot, State, Worker};
@@ -62,8 +62,6 @@ const TARGET: [Name; 9] = [
     option("reached_ago", NUMBER, "How many seconds ago it was last sent a request."),
     option("round_trip", NUMBER, "The time of a segment and its acknowledgement, in seconds."),
 ];
-
-const VALUE: Type = Type::Either(&[Type::String, Type::Number, Type::Boolean]);
 
 pub(super) const REGISTRY: Function = in_case(
     "registry",
@@ -212,22 +210,13 @@ fn observation(form: &Form<'_>) -> Result<((Hostname, u16, bool), Observed), Str
 fn entry((key, value): (Value, Value), expires_in: Option<Duration>) -> Result<Entry, String> {
     let name = key.as_string().map(|key| key.to_string_lossy());
     let key = name.ok_or_else(|| format!("the key {} is no text", quote(&key)))?;
-    let value = match value {
-        Value::String(text) => shared::Value::Text(text.as_bytes().to_vec().into()),
-        Value::Boolean(value) => shared::Value::Boolean(value),
-        other => shared::Value::Number(number(&other).unwrap_or_default()),
-    };
-    Ok(Entry { key, value, expires_in })
+    Ok(Entry { key, value: kept(&value), expires_in })
 }
 
 fn all(lua: &Lua, entries: Vec<Entry>) -> mlua::Result<Value> {
     let table = lua.create_table()?;
     for Entry { key, value, .. } in entries {
-        match value {
-            shared::Value::Text(text) => table.raw_set(key, lua.create_string(&text)?)?,
-            shared::Value::Number(number) => table.raw_set(key, number)?,
-            shared::Value::Boolean(value) => table.raw_set(key, value)?,
-        }
+        table.raw_set(key, shown(lua, &value)?)?;
     }
     Ok(Value::Table(table))
 }

@@ -47,6 +47,18 @@ fn a_case_that_calls_itself_is_stopped_and_the_next_one_runs() {
 }
 
 #[test]
+fn what_a_stopped_case_left_half_done_is_gone_in_the_next() {
+    let test = "local half = false
+test.case('it', function() half = true while true do end end)
+test.case('next', function() expect.falsy(half) test.route{} end)";
+    let dir = folder(&[("p.lua", POLICY), ("p_test.lua", test)]);
+    let settings = settings::Policy { folder: Some(dir.path().to_owned()), ..settings::Policy::default() };
+    let limits = settings::Policy { time_limit: Duration::from_millis(50), ..settings::Policy::default() };
+    let outcome = Run { settings: &settings, limits, filter: "" }.all(&mut |_| ()).unwrap();
+    assert_eq!(outcome.counts(), (1, 1), "{outcome}");
+}
+
+#[test]
 fn a_policy_under_test_has_the_limits_that_it_has_in_a_relay() {
     let policy = "return { api = 1, route = function()\nwhile true do end end }";
     let flaw = flaw_of(policy, "test.route{}");

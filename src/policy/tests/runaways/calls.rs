@@ -205,6 +205,8 @@ fn what_one_call_cannot_afford_is_refused() {
     is_refused("return table.create(2 ^ 31)", "size out of range");
     is_refused("return json.decode(string.rep('[', 1e6))", "more than 64 deep");
     is_refused("return glob.match('*', string.rep('x', 1e6))", "more than one call may do");
+    let ranges = "'*[' .. string.rep('a-b', 150) .. ']'";
+    is_refused(&format!("return glob.match({ranges}, string.rep('x', 1e5))"), "more than one call may do");
 }
 
 #[test]
