@@ -78,6 +78,7 @@ pub use retired::Retired;
 use script::{Answer, Script};
 pub use shared::SharedTable;
 use sources::Sources;
+use testing::Probe;
 
 /// Most policies that one request may be handed to.
 const MAX_ASKED: usize = 8;
@@ -170,10 +171,19 @@ impl Policy {
     /// The same scripts for a relay that stands elsewhere, counted in `metrics`.
     #[must_use]
     pub fn placed(&self, place: &Place, metrics: &metrics::Policy) -> Self {
+        self.of(|script| script.placed(place), metrics)
+    }
+
+    /// The same scripts, where `probe` sees what they do; counted nowhere.
+    fn watched(&self, probe: &Probe) -> Self {
+        self.of(|script| script.watched(probe), &metrics::Policy::default())
+    }
+
+    /// The same with `other` scripts in their places.
+    fn of(&self, other: impl Fn(&Script) -> Script, metrics: &metrics::Policy) -> Self {
         let Scripts { by_name, rules, default, folders, .. } = &*self.0;
-        let by_name = by_name.iter().map(|(name, script)| (name.clone(), script.placed(place)));
         Self(Arc::new(Scripts {
-            by_name: by_name.collect(),
+            by_name: by_name.iter().map(|(name, script)| (name.clone(), other(script))).collect(),
             rules: rules.clone(),
             default: default.clone(),
             folders: Arc::clone(folders),

@@ -86,6 +86,11 @@ impl Program {
         Self { surroundings: Surroundings { place, ..self.surroundings.clone() }, ..self.clone() }
     }
 
+    /// The same script, where `probe` sees what it does.
+    pub(super) fn watched(&self, probe: Probe) -> Self {
+        Self { surroundings: Surroundings { probe: Some(probe), ..self.surroundings.clone() }, ..self.clone() }
+    }
+
     /// The same script with the limits of background work.
     pub(super) fn in_background(&self) -> Self {
         let settings::Background { time_limit, memory_limit, .. } = self.background;

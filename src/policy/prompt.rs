@@ -65,7 +65,7 @@ pub struct Prompt {
 /// What one input came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// What it printed, line by line.
+    /// What it and the policies that it asked printed, line by line.
     pub printed: Vec<String>,
     /// Its values, as text; `None` if it has none. Or what is wrong with it.
     pub outcome: Result<Option<String>, LoadError>,
@@ -107,8 +107,8 @@ impl Prompt {
         };
         Ok(Self {
             program: program(surroundings)?,
+            policy: policy.watched(&probe),
             probe,
-            policy,
             listener: listener.to_owned(),
             snapshot,
             world: Arc::default(),

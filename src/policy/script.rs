@@ -11,6 +11,7 @@ use super::hooks::Has;
 use super::jobs::Planned;
 use super::program::{Program, Surroundings};
 use super::sources::Source;
+use super::testing::Probe;
 use super::{Failure, LoadError, Place, Request};
 use crate::config::settings;
 
@@ -50,7 +51,16 @@ impl Script {
 
     /// The same script for a relay that stands elsewhere.
     pub(super) fn placed(&self, place: &Place) -> Self {
-        let program = self.program.placed(place.clone());
+        self.of(self.program.placed(place.clone()))
+    }
+
+    /// The same script, where `probe` sees what it does.
+    pub(super) fn watched(&self, probe: &Probe) -> Self {
+        self.of(self.program.watched(probe.clone()))
+    }
+
+    /// The same script in other surroundings.
+    fn of(&self, program: Program) -> Self {
         Self { program, has: self.has, planned: Arc::clone(&self.planned), engines: ThreadLocal::new() }
     }
 

@@ -200,7 +200,7 @@ impl fmt::Display for Session<'_> {
         let (builds, gateways) = (snapshot.builds.len(), snapshot.components.gateways.len());
         let zone = self.settings.zone.as_ref().map_or_else(|| "no zone".to_owned(), |zone| format!("zone {zone}"));
         let policy = self.prompt.policy().name();
-        write!(f, "{builds} builds and {gateways} gateways as they are now; in {zone}; policy {policy}")
+        write!(f, "builds: {builds}, gateways: {gateways}, as they are now; in {zone}; policy {policy}")
     }
 }
 

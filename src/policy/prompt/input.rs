@@ -76,14 +76,7 @@ impl Input {
         (self.start, self.above) = (self.text.len(), self.lines);
     }
 
-    fn lacks_lines(&self, error: &LoadError) -> bool {
-        let ends = |words: &&str| error.message.ends_with(*words);
-        // What brackets would end may go on in the next line, unlike what a quote would.
-        let closed = || compile(TITLE, &format!("return {}]]", self.typed().trim_end()), false);
-        let in_brackets = || closed().err().is_none_or(|error| !error.message.contains(OPEN));
-        TOO_EARLY.iter().any(ends) || (error.message.contains(OPEN) && in_brackets())
-    }
-
+    /// Compiles them as an expression, or else as statements.
     fn either(&self) -> Result<Vec<u8>, LoadError> {
         let (above, typed) = ("\n".repeat(self.above), self.typed());
         let value = match compile(TITLE, &format!("{above}return {typed}"), false) {
@@ -95,7 +88,27 @@ impl Input {
             Err(error) => error,
         };
         // Of the two, the one that says what is wrong with what was meant.
-        let meant = if statement.message.starts_with(IDLE) { value } else { statement };
+        let meant = if self.lacks_lines(&value) || self.is_no_statement(&statement) { value } else { statement };
         Err(self.error(meant.line, meant.message))
+    }
+
+    /// Whether more lines could mend what is wrong.
+    fn lacks_lines(&self, error: &LoadError) -> bool {
+        let ends_early = TOO_EARLY.iter().any(|words| error.message.ends_with(words));
+        ends_early || (error.message.contains(OPEN) && self.is_open_at_brackets())
+    }
+
+    /// Whether a text goes on that began with brackets: unlike one in quotes, it may have many lines.
+    fn is_open_at_brackets(&self) -> bool {
+        let typed = self.typed().trim_end();
+        let forms = [format!("return {typed}]]"), format!("{typed}]]")];
+        let is_open = |text: &String| compile(TITLE, text, false).is_err_and(|error| error.message.contains(OPEN));
+        !forms.iter().any(is_open)
+    }
+
+    /// Whether `error` says that no statement begins so, or that what was typed is a value.
+    fn is_no_statement(&self, error: &LoadError) -> bool {
+        let first = error.message.rsplit_once("got ").map(|(_, token)| token.trim_matches('\''));
+        error.message.starts_with(IDLE) || first.is_some_and(|token| self.typed().trim_start().starts_with(token))
     }
 }

@@ -1,6 +1,7 @@
 //! Where lines come from: a terminal, with editing, history and completion, or any other input, as it comes. It knows
 //! nothing of what they mean. Nothing of a session is written to a file.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 
 use anyhow::{Context as _, Result, ensure};
@@ -25,7 +26,11 @@ const ORDERS: [&str; 5] = [":help", ":quit", ":reference", ":refresh", ":reload"
 
 /// Standard input.
 pub(super) enum Lines {
-    Typed(Box<Editor<Names, DefaultHistory>>),
+    Typed {
+        editor: Box<Editor<Names, DefaultHistory>>,
+        /// Of what was pasted, the lines after the one that came last.
+        rest: VecDeque<String>,
+    },
     Piped,
 }
 
@@ -55,12 +60,12 @@ impl Lines {
         let config = Config::builder().completion_type(CompletionType::List).auto_add_history(true).build();
         let mut editor = Editor::with_config(config).context("cannot use the terminal")?;
         editor.set_helper(Some(Names { usable: prompt::names(), explained: reference::names() }));
-        Ok(Self::Typed(Box::new(editor)))
+        Ok(Self::Typed { editor: Box::new(editor), rest: VecDeque::new() })
     }
 
     /// Whether a person types them.
     pub(super) fn are_typed(&self) -> bool {
-        matches!(self, Self::Typed(_))
+        matches!(self, Self::Typed { .. })
     }
 
     /// The next line, which goes on with the one before if that is `unfinished`. Waits for it as long as it takes.
@@ -70,13 +75,26 @@ impl Lines {
     pub(super) fn next(&mut self, unfinished: bool) -> Result<Line> {
         match self {
             Self::Piped => piped(),
-            Self::Typed(editor) => match editor.readline(if unfinished { PROMPT_WITHIN } else { PROMPT }) {
-                Ok(line) => Ok(Line::Text(line)),
-                Err(ReadlineError::Interrupted) => Ok(Line::Cancelled),
-                Err(ReadlineError::Eof) => Ok(Line::End),
-                Err(error) => Err(error).context("cannot read from the terminal"),
+            Self::Typed { editor, rest } => match rest.pop_front() {
+                Some(line) => Ok(Line::Text(line)),
+                None => typed(editor, rest, if unfinished { PROMPT_WITHIN } else { PROMPT }),
             },
         }
+    }
+}
+
+/// What is typed next; if it is more than a line, because it was pasted, the others are added to `rest`.
+fn typed(editor: &mut Editor<Names, DefaultHistory>, rest: &mut VecDeque<String>, prompt: &str) -> Result<Line> {
+    match editor.readline(prompt) {
+        Ok(text) => {
+            let mut lines = text.split('\n').map(str::to_owned);
+            let first = lines.next().unwrap_or_default();
+            rest.extend(lines);
+            Ok(Line::Text(first))
+        }
+        Err(ReadlineError::Interrupted) => Ok(Line::Cancelled),
+        Err(ReadlineError::Eof) => Ok(Line::End),
+        Err(error) => Err(error).context("cannot read from the terminal"),
     }
 }
 
