@@ -6,7 +6,7 @@ use std::iter;
 use std::sync::Arc;
 
 use mlua::debug::Debug;
-use mlua::{Function, Lua};
+use mlua::{Function, Lua, Value};
 use serde::{Deserialize, Serialize};
 
 use super::depth;
@@ -192,6 +192,14 @@ pub(super) fn spot_now(lua: &Lua) -> Option<Spot> {
         };
         lua.inspect_stack(level, spot).flatten()
     })
+}
+
+/// What a script that catches `error` gets: text as of Lua's own errors, with the line before it. All else stays as it is.
+pub(super) fn plain(lua: &Lua, error: Value) -> mlua::Result<Value> {
+    let (Value::Error(raised), Some(chunks)) = (&error, lua.app_data_ref::<Chunks>()) else { return Ok(error) };
+    let Complaint { spot, text, .. } = Complaint::from_lua(raised, &chunks);
+    let place = spot.and_then(|Spot { chunk, line }| Some(format!("{}:{line}: ", chunks.0.get(chunk)?)));
+    lua.create_string(place.unwrap_or_default() + &text).map(Value::String)
 }
 
 /// The line `line` of `text`, as far as it can be shown.

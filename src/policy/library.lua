@@ -1,10 +1,14 @@
 -- Luau's interrupt stops Lua code and pattern matching, but not what else a library function does in one call.
 -- Each function here that could run for seconds within the memory limit gets a bound, or is made to pass through Lua.
 
+-- Makes text of what a function of the relay failed with, and leaves all else as it is.
+local plain = ...
+
 local find, match, gmatch, gsub, split = string.find, string.match, string.gmatch, string.gsub, string.split
 local format, len, offset = string.format, utf8.len, utf8.offset
 local sort, move, concat = table.sort, table.move, table.concat
 local abs, error, rawlen, tostring, type = math.abs, error, rawlen, tostring, type
+local try, try_with, resume, close = pcall, xpcall, coroutine.resume, coroutine.close
 
 -- Bytes compared in one call, at worst: a few milliseconds.
 local MOST_WORK = 2 ^ 21
@@ -106,4 +110,31 @@ table.concat = function(list, separator, first, last)
     error(`table.concat: elements {from} to {to} are more than one call may join`, 2)
   end
   return concat(list, separator, first, last)
+end
+
+-- What a script catches is text, whether Lua failed or the relay.
+local function caught(done, ...)
+  if done then
+    return done, ...
+  end
+  return done, plain((...))
+end
+
+pcall = function(...)
+  return caught(try(...))
+end
+
+xpcall = function(body, handler, ...)
+  if type(handler) ~= "function" then
+    return try_with(body, handler, ...)
+  end
+  return caught(try_with(body, function(problem) return handler(plain(problem)) end, ...))
+end
+
+coroutine.resume = function(...)
+  return caught(resume(...))
+end
+
+coroutine.close = function(...)
+  return caught(close(...))
 end

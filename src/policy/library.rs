@@ -105,7 +105,7 @@ pub(super) fn furnish(lua: &Lua, own: &[&'static Namespace]) -> mlua::Result<()>
     for (library, functions) in LIBRARIES {
         keep(&globals.get(library)?, |name| functions.contains(&name))?;
     }
-    lua.load(GUARDS).set_name(format!("={CHUNK}")).exec()?;
+    lua.load(GUARDS).set_name(format!("={CHUNK}")).call::<()>(lua.create_function(failure::plain)?)?;
     let tostring: Function = globals.raw_get("tostring")?;
     globals.raw_set("print", lua.create_function(move |lua, values| print(lua, &values, &tostring))?)?;
     globals.raw_set("require", lua.create_function(required)?)?;

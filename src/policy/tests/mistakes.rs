@@ -160,6 +160,44 @@ fn a_caught_mistake_is_none() {
 }
 
 #[test]
+fn what_a_script_catches_is_text_with_its_line_whoever_raised_it() {
+    let relays = "relay.connect: host is no host name or address: \"\"";
+    for (body, text) in [
+        ("\nlocal _, why = pcall(relay.connect, { host = '', port = 1 })", format!("policy.lua:2: {relays}")),
+        ("\nlocal _, why = pcall(function() return nil + 1 end)", "policy.lua:2: attempt to ".to_owned()),
+        (
+            "\nlocal _, why = xpcall(relay.connect, function(why) return 'handled ' .. why end, { host = '', port = 1 })",
+            format!("handled policy.lua:2: {relays}"),
+        ),
+        (
+            "local thread = coroutine.create(function()\nrelay.connect{ host = '', port = 1 } end)
+            local _, why = coroutine.resume(thread)",
+            format!("policy.lua:2: {relays}"),
+        ),
+        ("local _, why = pcall(error, 'mine', 0)", "mine".to_owned()),
+        (
+            "local fine, one, two = pcall(function() return 1, nil end) local why = `{fine} {one} {two}`",
+            "true 1 nil".to_owned(),
+        ),
+    ] {
+        let policy = routing(&format!("{body}\nreturn relay.refuse('>' .. why)"));
+        let told = Scene::without_build().ask(&policy).map(|route| hosts(&route));
+        let told = told.unwrap_or_else(|failure| panic!("{body}: {failure}"));
+        assert!(told[0].starts_with(&format!("refused: >{text}")), "{body}: {told:?}");
+        assert!(!told[0].contains("traceback"), "{told:?}");
+    }
+}
+
+#[test]
+fn a_mistake_that_is_caught_and_raised_again_keeps_its_line() {
+    let failure = mistake("\nlocal _, why = pcall(relay.connect, { host = '', port = 1 })\n\nerror(why)");
+    assert_eq!(failure.line, Some(2), "{failure}");
+    assert_eq!(failure.message, "relay.connect: host is no host name or address: \"\"");
+    let table = mistake("local _, why = pcall(error, { code = 5 }) error(`code {why.code}`)");
+    assert_eq!(table.message, "code 5", "what is no text stays what it is");
+}
+
+#[test]
 fn the_facts_are_what_the_registry_and_the_viewer_said() {
     let mut world = Scene::running_in(Some("there")).with(vec![gateway("gw", "there", State::Paused)]);
     world.identity = Some(Arc::new(Identity {
