@@ -4,7 +4,8 @@
 pub(super) fn hint<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     let near = known.clone().map(|name| (distance(word, name), name)).min();
     match near {
-        Some((edits, name)) if edits <= name.len() / 3 + 1 && edits < name.len() => {
+        // A word of which nothing is left was not misspelled.
+        Some((edits, name)) if edits <= name.len() / 3 + 1 && edits < name.len().min(word.len()) => {
             format!("; did you mean \"{name}\"?")
         }
         Some(_) => format!("; there are: {}", known.collect::<Vec<_>>().join(", ")),
@@ -43,6 +44,7 @@ mod tests {
         assert_eq!(hint("zones", known.into_iter()), "; did you mean \"zone\"?");
         assert_eq!(hint("x", known.into_iter()), "; there are: tenant, zone, id");
         assert_eq!(hint("x", std::iter::empty()), "");
+        assert_eq!(hint("os", ["dns"].into_iter()), "; there are: dns");
     }
 
     #[test]
