@@ -84,7 +84,9 @@ pub fn search(root: &Path, suffixes: &[&str]) -> io::Result<Found> {
 /// Why not, to be read after the file's name.
 pub fn text(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes(path)?).map_err(|error| {
-        format!("is not UTF-8 from byte {} on; is this the right file?", error.utf8_error().valid_up_to())
+        let good = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count();
+        format!("is not UTF-8 from byte {good} on, in line {line}; is this the right file?")
     })
 }
 
@@ -328,6 +330,14 @@ mod tests {
         assert_eq!(gaps(dir.path()), [(String::new(), "holds more than 512 files".to_owned())]);
         (0..MAX_NAMES).for_each(|number| fs::write(dir.path().join(format!("{number}")), "").unwrap());
         assert_eq!(gaps(dir.path()), [(String::new(), "holds more than 4096 names".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_no_text_is_told_with_its_line() {
+        let dir = folder(&[]);
+        let path = dir.path().join("a.lua");
+        fs::write(&path, b"one\ntwo\n-- \xff").unwrap();
+        assert_eq!(text(&path).unwrap_err(), "is not UTF-8 from byte 11 on, in line 3; is this the right file?");
     }
 
     #[test]

@@ -50,15 +50,34 @@ fn write_limit(f: &mut fmt::Formatter<'_>, what: &str, limit: Option<Limit>) -> 
     }
 }
 
-/// A policy may well quote what viewers send.
 fn write_reply(f: &mut fmt::Formatter<'_>, reply: &Reply) -> fmt::Result {
     writeln!(f, "replied  the viewer gets {} bytes:", reply.as_str().len())?;
-    reply.as_str().split('\n').try_for_each(|line| writeln!(f, "         {}", line.escape_debug()))
+    reply.as_str().split('\n').try_for_each(|line| writeln!(f, "         {}", shown(line)))
+}
+
+/// A line that does nothing to a terminal: a policy may well quote what viewers send. Quotes are what they are.
+fn shown(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    for c in line.chars() {
+        match c {
+            '"' | '\'' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reply_is_shown_as_it_is_but_for_what_terminals_obey() {
+        assert_eq!(
+            shown("{\"zone\":\"Zürich\"} it's \u{1b}[31m\u{202e}\\"),
+            "{\"zone\":\"Zürich\"} it's \\u{1b}[31m\\u{202e}\\\\"
+        );
+    }
     use crate::names::Hostname;
 
     #[test]

@@ -62,17 +62,15 @@ pub fn list() -> String {
     entries.iter().map(|Entry { name, about, .. }| format!("{name:widest$}  {about}\n")).collect()
 }
 
-/// All that is said of `name`, such as `relay.via`, `Build` or `Build.worker`.
+/// All that is said of `name`, such as `relay.via`, `Build` or `Build.worker`; hooks also by `policy.route` and the like.
 ///
 /// # Errors
 /// If there is no such name.
 pub fn of(name: &str) -> Result<String, Unknown> {
     let entries = entries();
-    let found = entries.iter().find(|entry| entry.name == name);
-    let unknown = || {
-        let hint = spelling::hint(name, entries.iter().map(|entry| entry.name.as_str()));
-        Unknown { name: name.to_owned(), hint }
-    };
+    let hook = name.strip_prefix("policy.").filter(|hook| HOOKS.iter().any(|known| known.name == *hook));
+    let found = entries.iter().find(|entry| entry.name == hook.unwrap_or(name));
+    let unknown = || Unknown { name: name.to_owned(), hint: hint(name, &entries) };
     found.map(ToString::to_string).ok_or_else(unknown)
 }
 
@@ -84,6 +82,19 @@ pub fn names() -> Vec<String> {
 /// The names of one namespace and of those within it.
 pub(super) fn names_of(namespace: &Namespace) -> impl Iterator<Item = String> {
     Entry::of_namespace(namespace).into_iter().map(|entry| entry.name)
+}
+
+/// What was meant, or where to look: the list of all names is long.
+fn hint(name: &str, entries: &[Entry]) -> String {
+    if library::names().any(|known| known == name) {
+        return ": it is of Luau's own library, for which see https://luau.org/library".to_owned();
+    }
+    let known = || entries.iter().map(|entry| entry.name.as_str());
+    let last = known().find(|known| known.rsplit_once('.').is_some_and(|(_, last)| last == name));
+    match (last, spelling::nearest(name, known())) {
+        (Some(meant), _) | (None, Some(meant)) => format!("; did you mean \"{meant}\"?"),
+        (None, None) => "; without a name, all of them are listed".to_owned(),
+    }
 }
 
 fn entries() -> Vec<Entry> {
@@ -184,6 +195,21 @@ mod tests {
     fn an_unknown_name_is_an_error_that_knows_better() {
         let error = of("relay.gateway").unwrap_err().to_string();
         assert!(error.ends_with("did you mean \"relay.gateways\"?"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_in_one_line_that_helps() {
+        let said = |name: &str| of(name).unwrap_err().to_string().split_off(name.len() + 36);
+        for (name, help) in [
+            ("connect", "; did you mean \"relay.connect\"?"),
+            ("string.rep", ": it is of Luau's own library, for which see https://luau.org/library"),
+            ("nonsense", "; without a name, all of them are listed"),
+            ("policy.relay", "; without a name, all of them are listed"),
+            ("", "; without a name, all of them are listed"),
+        ] {
+            assert_eq!(said(name), help, "{name}");
+        }
+        assert_eq!(of("policy.route"), of("route"));
     }
 
     #[test]

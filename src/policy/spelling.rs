@@ -2,14 +2,20 @@
 
 /// The end of a message about the unknown name `word`: the likeliest of `known`, or all of them.
 pub(super) fn hint<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    let near = known.clone().map(|name| (distance(word, name), name)).min();
-    match near {
-        Some((edits, name)) if edits <= name.len() / 3 + 1 && edits < name.len() => {
-            format!("; did you mean \"{name}\"?")
+    match nearest(word, known.clone()) {
+        Some(name) => format!("; did you mean \"{name}\"?"),
+        None => {
+            let names = known.collect::<Vec<_>>().join(", ");
+            if names.is_empty() { names } else { format!("; there are: {names}") }
         }
-        Some(_) => format!("; there are: {}", known.collect::<Vec<_>>().join(", ")),
-        None => String::new(),
     }
+}
+
+/// Which of `known` was meant by `word`, if it may have been one of them.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (edits, name) = known.map(|name| (distance(word, name), name)).min()?;
+    // A word of which nothing is left was not misspelled.
+    (edits <= name.len() / 3 + 1 && edits < name.len().min(word.len())).then_some(name)
 }
 
 /// Levenshtein's distance, in bytes.
@@ -43,6 +49,7 @@ mod tests {
         assert_eq!(hint("zones", known.into_iter()), "; did you mean \"zone\"?");
         assert_eq!(hint("x", known.into_iter()), "; there are: tenant, zone, id");
         assert_eq!(hint("x", std::iter::empty()), "");
+        assert_eq!(hint("os", ["dns"].into_iter()), "; there are: dns");
     }
 
     #[test]

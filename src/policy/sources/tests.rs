@@ -98,7 +98,7 @@ fn a_single_script_is_the_default_and_has_its_neighbours_for_modules() {
     assert_eq!(sources.default, "my_policy");
     assert_eq!(modules(&sources), [("lib/my policy", "lib/my policy.lua"), ("other", "other.lua")]);
     let broken = |name: &str| sources.modules[name].as_ref().unwrap_err().message.clone();
-    assert_eq!(broken("binary"), "the module is not UTF-8 from byte 0 on; is this the right file?");
+    assert_eq!(broken("binary"), "the module is not UTF-8 from byte 0 on, in line 1; is this the right file?");
     assert!(broken("lost").starts_with("it cannot be read: No such file"), "{}", broken("lost"));
     let settings = Policy { default: Some("zuul".to_owned()), ..of_file(&dir, "my policy.lua") };
     assert_eq!(Sources::read(&settings).unwrap().default, "zuul");

@@ -76,7 +76,10 @@ fn overlays_that_cannot_be_read_are_told() {
     std::fs::write(folder.path().join("d/a.yaml"), "default: a\n").unwrap();
     assert_eq!(loaded("default: c").unwrap().default.as_deref(), Some("b"));
     std::fs::write(folder.path().join("d/c.yaml"), b"default: \xff\n").unwrap();
-    assert_eq!(here(loaded("").unwrap_err()), "d/c.yaml: is not UTF-8 from byte 9 on; is this the right file?");
+    assert_eq!(
+        here(loaded("").unwrap_err()),
+        "d/c.yaml: is not UTF-8 from byte 9 on, in line 1; is this the right file?"
+    );
 }
 
 #[test]
