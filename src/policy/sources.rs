@@ -141,7 +141,7 @@ impl Reading {
         let Found { files, gaps, .. } = folder::search(folder, &["lua"]).unwrap_or_default();
         for entry in files.iter().filter(|entry| entry.path.file_name() != file.file_name() || entry.name.contains('/'))
         {
-            self.neighbour(entry);
+            self.neighbour(entry, &format!("{}{TEST}", file.file_stem().unwrap_or_default().display()));
         }
         for Gap { name, path, why } in gaps {
             self.sources.modules.insert(module_name(&name), Err(failed(&path, format!("it {why}"))));
@@ -149,9 +149,13 @@ impl Reading {
         Ok(())
     }
 
-    fn neighbour(&mut self, entry: &Entry) {
+    /// Takes what lies beside a single script, or below. Of tests it is only the script's own: the others may be of
+    /// scripts that this configuration has nothing to do with.
+    fn neighbour(&mut self, entry: &Entry, own_test: &str) {
         if entry.name.ends_with(TEST) {
-            self.sources.tests.insert(module_name(&entry.name), entry.path.clone());
+            if entry.name == own_test {
+                self.sources.tests.insert(module_name(&entry.name), entry.path.clone());
+            }
             return;
         }
         let name = module_name(&entry.name);

@@ -90,12 +90,20 @@ fn a_script_that_takes_anothers_place_leaves_its_test_behind() {
 
 #[test]
 fn a_single_script_is_the_default_and_has_its_neighbours_for_modules() {
-    let dir = folder(&["my policy.lua", "other.lua", "lib/my policy.lua", "other_test.lua"]);
+    let dir = folder(&[
+        "my policy.lua",
+        "other.lua",
+        "lib/my policy.lua",
+        "other_test.lua",
+        "my policy_test.lua",
+        "lib/my policy_test.lua",
+    ]);
     fs::write(dir.path().join("binary.lua"), b"\xff").unwrap();
     symlink("nowhere", dir.path().join("lost.lua")).unwrap();
     let sources = Sources::read(&of_file(&dir, "my policy.lua")).unwrap();
     assert_eq!(policies(&sources), [("my_policy", "my policy.lua")]);
     assert_eq!(sources.default, "my_policy");
+    assert_eq!(sources.tests.keys().collect::<Vec<_>>(), ["my policy_test"], "the others are of others");
     assert_eq!(modules(&sources), [("lib/my policy", "lib/my policy.lua"), ("other", "other.lua")]);
     let broken = |name: &str| sources.modules[name].as_ref().unwrap_err().message.clone();
     assert_eq!(broken("binary"), "the module is not UTF-8 from byte 0 on, in line 1; is this the right file?");
