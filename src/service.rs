@@ -287,7 +287,18 @@ impl Next<'_> {
                  the new one as its FILE; if it is meant, set policy.dry_run: {allowing}"
             );
         }
-        info!(builds, zones, decisions, left_out, changed = found.changes.len(), "the new policy was tried");
+        let changed = found.changes.len();
+        match left_out {
+            0 => info!(builds, zones, decisions, changed, "the new policy was tried"),
+            _ => warn!(
+                builds,
+                zones,
+                decisions,
+                changed,
+                left_out,
+                "the new policy was tried on a part of the decisions only, because time ran out; it takes over all the same"
+            ),
+        }
         Ok(())
     }
 }

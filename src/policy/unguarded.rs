@@ -9,17 +9,27 @@ use mlua::Lua;
 /// More than what one `make` allocates, in bytes.
 const ROOM: usize = 64 << 10;
 
+/// Puts a limit back, however the work without it ends.
+struct Lifted<'a> {
+    lua: &'a Lua,
+    limit: usize,
+}
+
 /// Does `make` with nothing to stop it if there is room enough for it, and under the limit otherwise.
 pub(super) fn unguarded<T>(lua: &Lua, make: impl FnOnce() -> mlua::Result<T>) -> mlua::Result<T> {
-    let limit = lua.set_memory_limit(0)?;
-    let roomy = lua.used_memory() + ROOM < limit;
-    if roomy {
-        let made = make();
-        lua.set_memory_limit(limit)?;
-        return made;
+    let lifted = Lifted { lua, limit: lua.set_memory_limit(0)? };
+    if lua.used_memory() + ROOM < lifted.limit {
+        return make();
     }
-    lua.set_memory_limit(limit)?;
+    drop(lifted);
     make()
+}
+
+impl Drop for Lifted<'_> {
+    fn drop(&mut self) {
+        // Lifting it worked, so does this.
+        let _was = self.lua.set_memory_limit(self.limit);
+    }
 }
 
 #[cfg(test)]

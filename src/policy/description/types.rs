@@ -73,6 +73,20 @@ impl Type {
     }
 }
 
+impl Type {
+    /// Which of its words was meant by `value`, as the end of a message; empty if that is not known.
+    fn meant(&self, value: &Value) -> String {
+        match (self, value) {
+            (Self::Optional(of), _) => of.meant(value),
+            (Self::Word(words), Value::String(text)) => {
+                let nearest = spelling::nearest(&text.to_string_lossy(), words.iter().copied());
+                nearest.map(|word| format!("; did you mean \"{word}\"?")).unwrap_or_default()
+            }
+            _ => String::new(),
+        }
+    }
+}
+
 fn list(of: &Type, table: &Table) -> Result<(), Mismatch> {
     let length = table.raw_len();
     if length == 0 && !table.is_empty() {
@@ -109,7 +123,10 @@ fn options(names: &[Name], table: &Table) -> Result<(), Mismatch> {
     names.iter().try_for_each(|of| {
         let value: Value = table.raw_get(of.name).unwrap_or(Value::Nil);
         of.of.check(&value).map_err(|mismatch| match mismatch {
-            Mismatch::Other => Mismatch::Within(format!("{} must be {}, not {}", of.name, of.of.luau(), quote(&value))),
+            Mismatch::Other => {
+                let meant = of.of.meant(&value);
+                Mismatch::Within(format!("{} must be {}, not {}{meant}", of.name, of.of.luau(), quote(&value)))
+            }
             Mismatch::Within(problem) => Mismatch::Within(format!("{}: {problem}", of.name)),
         })
     })

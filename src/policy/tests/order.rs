@@ -128,7 +128,7 @@ fn weights_that_say_nothing_are_errors_that_say_why() {
         ("{ order = 'weighted', weights = { 1, math.huge, 1 } }", "weights: number 2 is inf"),
         ("{ order = 'weighted', weights = { 0, 0, 0 } }", "all are 0"),
         ("{ order = 'weighted', weights = { 1, '1', 1 } }", "number 2 of the list is \"1\""),
-        ("{ order = 'wieghted' }", "order must be (\"given\" |"),
+        ("{ order = 'wieghted' }", "not \"wieghted\"; did you mean \"weighted\"?"),
     ] {
         let said = problem(&any(options));
         assert!(said.contains("relay.any: ") && said.contains(words), "{options}: {said}");
