@@ -2,6 +2,7 @@
 //! publishes whole what decides about the next stream.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
@@ -93,6 +94,8 @@ impl Shared {
     pub fn publish(&self, generation: Arc<Generation>, itself: Itself) {
         measure(&generation, &self.metrics);
         self.world.shared.set_limit(generation.settings.policy.shared_limit);
+        // Writes clear away a few expired entries each; where nobody writes any more, the rest goes here.
+        self.world.shared.purge(Instant::now());
         if let Some(tls) = &generation.zookeeper_tls {
             self.registry.replace_tls(tls.clone());
         }

@@ -22,6 +22,7 @@ use crate::tasks::Tasks;
 use crate::upstream::Itself;
 
 mod candidate;
+mod table;
 
 const UUID: &str = "0123456789abcdef0123456789abcdef";
 
