@@ -145,6 +145,7 @@ impl Relay {
             streams.spawn_until_stopped(span, session::serve(Arc::clone(&shared), incoming));
         };
         let Applied { added, removed, kept } = self.listeners.apply(plan, accept);
+        self.shared.serving();
         debug!(?added, ?removed, ?kept, "listeners applied");
     }
 

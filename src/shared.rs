@@ -52,7 +52,6 @@ pub struct Deciding {
 impl Shared {
     /// Begins with `generation`, and to follow its registry in tasks of `services`.
     pub fn new(generation: Generation, metrics: Arc<Metrics>, services: &Tasks) -> Self {
-        measure(&generation, &metrics);
         let candidate = Candidate::of(&generation, None, &metrics.candidate, Moment::now());
         let dialler = Dialler::new(metrics.upstream.clone());
         let limit = generation.settings.policy.shared_limit;
@@ -92,7 +91,6 @@ impl Shared {
     /// Lets `generation` decide from the next stream on, which never dials what `itself` recognizes. Streams that run
     /// keep what decided about them.
     pub fn publish(&self, generation: Arc<Generation>, itself: Itself) {
-        measure(&generation, &self.metrics);
         self.world.shared.set_limit(generation.settings.policy.shared_limit);
         // Writes clear away a few expired entries each; where nobody writes any more, the rest goes here.
         self.world.shared.purge(Instant::now());
@@ -107,6 +105,14 @@ impl Shared {
         if !Arc::ptr_eq(&previous.generation, &generation) {
             self.retired.add([policy].into_iter().chain(candidate));
         }
+    }
+
+    /// Shows in metrics which generation serves: to be said once it does so on every socket, because whoever reads it
+    /// goes by it.
+    pub fn serving(&self) {
+        let generation = self.generation();
+        self.metrics.reloads.generation.set(i64::try_from(generation.number).unwrap_or(i64::MAX));
+        self.metrics.certificates.expire_first(generation.first_expiry());
     }
 }
 
@@ -123,9 +129,4 @@ impl Deciding {
             None => Decided::undisputed(&self.generation.policy, request),
         }
     }
-}
-
-fn measure(generation: &Generation, metrics: &Metrics) {
-    metrics.reloads.generation.set(i64::try_from(generation.number).unwrap_or(i64::MAX));
-    metrics.certificates.expire_first(generation.first_expiry());
 }
