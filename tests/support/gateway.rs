@@ -200,12 +200,17 @@ impl Gateway {
         String::from_utf8(viewer.rest().await).expect("an answer in UTF-8")
     }
 
-    /// Sends the program a signal, by its name.
-    pub fn signal(&self, name: &str) {
-        let pid = match &self.process {
+    /// The program's process id.
+    pub fn pid(&self) -> u32 {
+        match &self.process {
             Process::Zuul(program) => program.pid(),
             Process::Fingerpost(child) => child.id(),
-        };
+        }
+    }
+
+    /// Sends the program a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid();
         let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status().expect("kill is installed");
         assert!(sent.success(), "SIG{name} to {pid}: {sent}");
     }

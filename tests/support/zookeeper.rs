@@ -251,7 +251,7 @@ fn java(dir: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command
         .args(["--pdeathsig", "KILL", "java"])
-        .args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", &jars.join(":")])
+        .args(["-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", &jars.join(":")])
         .args(["-Dorg.slf4j.simpleLogger.showDateTime=true", "-Djute.maxbuffer=8388608", "-Dzookeeper.preAllocSize=64"])
         .arg("org.apache.zookeeper.server.ZooKeeperServerMain")
         .arg(dir.join("zoo.cfg"))

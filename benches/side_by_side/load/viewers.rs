@@ -1,0 +1,91 @@
+//! Viewers of short logs: so many at a time, each a connection of its own with a full handshake, read to its end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::peers::Place;
+
+/// Longest wait for a whole short log.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Viewers of one build.
+#[derive(Clone)]
+pub struct Viewers {
+    request: String,
+    bytes: usize,
+    tls: TlsConnector,
+}
+
+impl Viewers {
+    /// They ask for the build `uuid`, whose log has `bytes` bytes.
+    pub fn new(uuid: &str, bytes: usize, tls: Arc<ClientConfig>) -> Self {
+        Self { request: format!("{uuid}\n"), bytes, tls: tls.into() }
+    }
+
+    /// Keeps `at_a_time` viewers busy for `time`; says how many logs were read in a second.
+    pub async fn rate(&self, place: Place, at_a_time: usize, time: Duration) -> f64 {
+        let begun = Instant::now();
+        let mut viewers = JoinSet::new();
+        for _ in 0..at_a_time {
+            viewers.spawn(self.clone().read_until(begun + time, place));
+        }
+        let done: u32 = viewers.join_all().await.into_iter().sum();
+        f64::from(done) / begun.elapsed().as_secs_f64()
+    }
+
+    async fn read_until(self, end: Instant, place: Place) -> u32 {
+        let mut done = 0;
+        while Instant::now() < end {
+            self.read(place).await;
+            done += 1;
+        }
+        done
+    }
+
+    /// Reads one log; says how long its first byte took, from connecting on.
+    pub async fn first_byte(&self, place: Place) -> Duration {
+        self.read(place).await
+    }
+
+    async fn read(&self, place: Place) -> Duration {
+        timeout(PATIENCE, self.connect(place)).await.unwrap_or_else(|_| panic!("no log within {PATIENCE:?}"))
+    }
+
+    async fn connect(&self, place: Place) -> Duration {
+        let begun = Instant::now();
+        let tcp = TcpStream::connect(place.address).await.expect("connected");
+        tcp.set_nodelay(true).expect("no delay");
+        if place.tls {
+            let name = ServerName::from(place.address.ip());
+            let stream = self.tls.connect(name, tcp).await.expect("a handshake");
+            self.converse(stream, begun).await
+        } else {
+            self.converse(tcp, begun).await
+        }
+    }
+
+    async fn converse(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin, begun: Instant) -> Duration {
+        stream.write_all(self.request.as_bytes()).await.expect("a request");
+        let mut log = vec![0; self.bytes + 1];
+        let mut read = stream.read(&mut log).await.expect("the first bytes");
+        let first = begun.elapsed();
+        loop {
+            // Some peers end TLS without its farewell; that all bytes came is checked below.
+            let more = stream.read(&mut log[read..]).await.unwrap_or(0);
+            if more == 0 {
+                break;
+            }
+            read += more;
+        }
+        assert_eq!(read, self.bytes, "bytes of the log");
+        first
+    }
+}

@@ -1,0 +1,65 @@
+//! Fingerpost beside what could stand in its place: the same work through every peer in turn, round by round, and a
+//! table of medians and ratios. Start it by `benches/run`, which installs the peers.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a measurement whose parts fail ends with the reason, and its table is what it is for"
+)]
+
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+mod load;
+mod peers;
+mod rounds;
+mod site;
+mod table;
+mod works;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::rounds::Pace;
+use crate::site::Site;
+use crate::works::Work;
+
+/// Fingerpost beside its peers, work by work.
+#[derive(Debug, Parser)]
+struct Args {
+    /// A minute's look: fewer rounds of less work, whose figures are rough.
+    #[arg(long)]
+    quick: bool,
+    /// Only works whose name contains this; may be given several times.
+    #[arg(long, value_name = "WORD")]
+    only: Vec<String>,
+    /// Where the table is written as JSON too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// What cargo adds.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main]
+async fn main() {
+    let args = Args::parse();
+    let pace = if args.quick { Pace::quick() } else { Pace::full() };
+    let wanted = |work: &Work| args.only.is_empty() || args.only.iter().any(|word| work.name().contains(word.as_str()));
+    let site = Site::start().await;
+    let mut rows = Vec::new();
+    for work in Work::ALL.into_iter().filter(wanted) {
+        eprintln!("{} …", work.name());
+        rows.extend(work.measure(&site, &pace).await);
+    }
+    println!("{}", table::markdown(&rows));
+    if let Some(file) = args.json {
+        std::fs::write(&file, table::json(&rows, &pace)).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    }
+}

@@ -1,0 +1,22 @@
+//! This project's relay, started from a `zuul.conf` and nothing else.
+
+use super::{Peer, Place, Process, Running, Topology};
+use crate::site::{HERE, Site, THERE};
+use crate::support::gateway::{Conf, Gateway, Kind};
+
+/// A relay for `topology`; of two hops, each zone has one.
+pub async fn start(site: &Site, topology: Topology) -> Running {
+    gateways(Peer::Fingerpost, Kind::Fingerpost, site, topology).await
+}
+
+/// The same for both programs that read a `zuul.conf`.
+pub async fn gateways(peer: Peer, kind: Kind, site: &Site, topology: Topology) -> Running {
+    let near = Gateway::start(kind, &site.world, Conf::new(&site.world, HERE, topology == Topology::Tls)).await;
+    let place = Place { address: near.conf.address, tls: near.conf.tls };
+    let mut processes = vec![Process::gateway(near)];
+    if topology == Topology::TwoHops {
+        let far = Gateway::start(kind, &site.world, Conf::tls(&site.world, THERE)).await;
+        processes.push(Process::gateway(far));
+    }
+    Running { peer, place, processes }
+}

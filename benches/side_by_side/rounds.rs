@@ -1,0 +1,62 @@
+//! Rounds: each peer does the same work once in every round, so that whatever else the machine does falls on all of
+//! them alike.
+
+use crate::peers::{Peer, Running};
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Rounds of each work.
+    pub rounds: usize,
+    /// What amounts of work are divided by.
+    pub divisor: u64,
+}
+
+/// What one peer did in each round.
+pub type Samples = Vec<(Peer, Vec<f64>)>;
+
+impl Pace {
+    /// Seven rounds of everything.
+    pub fn full() -> Self {
+        Self { rounds: 7, divisor: 1 }
+    }
+
+    /// Two rounds of an eighth.
+    pub fn quick() -> Self {
+        Self { rounds: 2, divisor: 8 }
+    }
+
+    /// Does `work` with all of `running` in every round, after one round that nobody counts. Who goes first changes.
+    pub async fn interleave(&self, running: &[Running], mut work: impl AsyncFnMut(&Running) -> f64) -> Samples {
+        let mut samples: Samples = running.iter().map(|running| (running.peer, Vec::new())).collect();
+        let turns = (0..=self.rounds).flat_map(|round| (0..running.len()).map(move |turn| (round, turn)));
+        for (round, turn) in turns {
+            let at = (round + turn) % running.len();
+            let figure = work(&running[at]).await;
+            if round > 0 {
+                samples[at].1.push(figure);
+            }
+        }
+        samples
+    }
+}
+
+/// The middle of `figures`.
+pub fn median(figures: &[f64]) -> f64 {
+    quantile(figures, 0.5)
+}
+
+/// The value that a `share` of `figures` does not exceed.
+pub fn quantile(figures: &[f64], share: f64) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len() - 1;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index"
+    )]
+    let at = (last as f64 * share).round() as usize;
+    sorted[at]
+}

@@ -1,0 +1,92 @@
+//! Large logs, as fast as they go: one, four at once, over TLS towards the viewer, and through two zones.
+
+use std::time::Instant;
+
+use tokio::task::JoinSet;
+
+use crate::load::{Sink, Source};
+use crate::peers::{Peer, Running, Topology};
+use crate::rounds::Pace;
+use crate::site::{HERE, Site, THERE};
+use crate::table::{Row, Target};
+
+/// One way in which large logs are taken.
+struct Case {
+    work: &'static str,
+    topology: Topology,
+    /// Of one log, in MiB.
+    mebibytes: u64,
+    at_once: usize,
+    peers: &'static [Peer],
+    targets: &'static [Target],
+}
+
+const CASES: [Case; 4] = [
+    Case {
+        work: "one 2 GiB log, plain",
+        topology: Topology::Plain,
+        mebibytes: 2048,
+        at_once: 1,
+        peers: &[Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Nginx, Peer::Fingergw],
+        targets: &[Target::Times(1.15, Peer::HaProxy), Target::Times(5.0, Peer::Fingergw)],
+    },
+    Case {
+        work: "four 2 GiB logs at once, plain",
+        topology: Topology::Plain,
+        mebibytes: 2048,
+        at_once: 4,
+        peers: &[Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Nginx],
+        targets: &[Target::Times(1.1, Peer::HaProxy)],
+    },
+    Case {
+        work: "one 1 GiB log, TLS towards the viewer",
+        topology: Topology::Tls,
+        mebibytes: 1024,
+        at_once: 1,
+        peers: &[Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Nginx, Peer::Stunnel, Peer::Fingergw],
+        targets: &[Target::Times(1.1, Peer::HaProxy), Target::Times(1.1, Peer::Nginx)],
+    },
+    Case {
+        work: "one 1 GiB log, two hops, TLS between zones",
+        topology: Topology::TwoHops,
+        mebibytes: 1024,
+        at_once: 1,
+        peers: &[Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Fingergw],
+        targets: &[Target::Times(1.0, Peer::HaProxy), Target::Times(5.0, Peer::Fingergw)],
+    },
+];
+
+pub async fn measure(site: &Site, pace: &Pace) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for case in CASES {
+        rows.push(case.measure(site, pace).await);
+    }
+    rows
+}
+
+impl Case {
+    async fn measure(self, site: &Site, pace: &Pace) -> Row {
+        let mebibytes = self.mebibytes / pace.divisor;
+        let source = Source::of(mebibytes << 20);
+        let zone = if self.topology == Topology::TwoHops { THERE } else { HERE };
+        let build = site.build(zone, source.address).await;
+        let running = Peer::start_all(self.peers, site, self.topology, &build).await;
+        let sink = Sink::new(&build.uuid, mebibytes << 20, site.tls());
+        let samples = pace.interleave(&running, async |running| self.speed(&sink, running, mebibytes).await).await;
+        Row { work: self.work.to_owned(), unit: "MiB/s", samples, targets: self.targets.to_vec() }
+    }
+
+    /// MiB in a second, over all logs.
+    async fn speed(&self, sink: &Sink, running: &Running, mebibytes: u64) -> f64 {
+        let begun = Instant::now();
+        let mut viewers = JoinSet::new();
+        for _ in 0..self.at_once {
+            let (sink, place) = (sink.clone(), running.place);
+            viewers.spawn_blocking(move || sink.take(place));
+        }
+        viewers.join_all().await;
+        #[expect(clippy::cast_precision_loss, reason = "thousands")]
+        let moved = (mebibytes * self.at_once as u64) as f64;
+        moved / begun.elapsed().as_secs_f64()
+    }
+}
