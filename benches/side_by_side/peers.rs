@@ -3,8 +3,10 @@
 mod fingergw;
 mod fingerpost;
 mod haproxy;
+mod hop;
 mod nginx;
 mod process;
+mod program;
 mod stunnel;
 
 use std::fmt;

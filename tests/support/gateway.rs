@@ -292,12 +292,12 @@ fn end(child: &mut Child) {
     let _reaped = child.wait();
 }
 
-/// A loopback address that no other gateway of any test has: made from the process id, and a number in the process.
+/// A loopback address that no other server of any test has: made from the process id, and a number in the process.
 /// ZooKeepers are in the upper half of the network.
-fn own_address() -> IpAddr {
+pub fn own_address() -> IpAddr {
     static LAST: AtomicU32 = AtomicU32::new(0);
     let number = 1 + LAST.fetch_add(1, Ordering::Relaxed);
-    assert!(number < 255, "more gateways than addresses");
+    assert!(number < 255, "more servers than addresses");
     Ipv4Addr::from_bits(127 << 24 | 1 << 22 | (std::process::id() & 0x3fff) << 8 | number).into()
 }
 

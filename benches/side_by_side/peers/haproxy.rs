@@ -1,6 +1,60 @@
-use super::{Running, Topology};
+//! HAProxy in TCP mode, in the best configuration that its manual knows for large logs.
+
+use super::hop::{self, Hop, Tls};
+use super::{Peer, Process, Running, Topology};
 use crate::site::{Build, Site};
 
-pub async fn start(_site: &Site, _topology: Topology, _build: &Build) -> Running {
-    unimplemented!()
+/// What does not depend on the topology.
+const COMMON: &str = "\
+global
+    # As many as the machine has cores, as Fingerpost has by itself.
+    nbthread 2
+    # Two file descriptors for each stream, and two for each pipe: together they fit into the usual 20 000.
+    maxconn 8000
+    maxpipes 1000
+    # Sixteen times the kernel's size: fewer and larger splices.
+    tune.pipesize 1048576
+    # Viewers never resume a session, so that none need be kept.
+    tune.ssl.cachesize 0
+    ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
+    ssl-default-bind-ciphersuites TLS_AES_256_GCM_SHA384
+    ssl-default-server-options ssl-min-ver TLSv1.3
+    ssl-default-server-ciphersuites TLS_AES_256_GCM_SHA384
+
+defaults
+    mode tcp
+    # Always, where both sides are plain TCP; splice-auto would wait for full buffers first.
+    option splice-request
+    option splice-response
+    # A packet less for each connection: viewers speak at once, and so does HAProxy to executors.
+    option tcp-smart-accept
+    option tcp-smart-connect
+    # A log may be silent for long.
+    timeout connect 10s
+    timeout client 1h
+    timeout server 1h
+    timeout tunnel 1h
+";
+
+/// HAProxy before the executor of `build`; of two hops, each zone has one.
+pub async fn start(site: &Site, topology: Topology, build: &Build) -> Running {
+    hop::start(Peer::HaProxy, site, (topology, build), serve).await
+}
+
+async fn serve(hop: Hop) -> Process {
+    let file = hop.program.write("haproxy.cfg", &format!("{COMMON}{}", listen(&hop)));
+    // Without -db it would leave the foreground.
+    hop.program.start(&["haproxy", "-db", "-f", &file]).await
+}
+
+fn listen(hop: &Hop) -> String {
+    let store = hop.program.file("identity.pem");
+    hop.identity.key_store(&store);
+    let tls = format!("ssl crt {} ca-file {} verify required", store.display(), hop.ca.display());
+    let (bind, server) = match hop.tls {
+        Tls::Nowhere => ("", ""),
+        Tls::Behind => (tls.as_str(), ""),
+        Tls::Ahead => ("", tls.as_str()),
+    };
+    format!("\nlisten logs\n    bind {} {bind}\n    server next {} {server}\n", hop.program.address, hop.next)
 }

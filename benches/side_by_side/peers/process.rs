@@ -1,7 +1,7 @@
 //! What a program takes of the machine, as the kernel counts it.
 
 use std::fs;
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::support::gateway::Gateway;
@@ -16,15 +16,16 @@ pub struct Process {
 /// What a program ends with.
 #[derive(Debug)]
 enum Keeper {
-    Child(Child),
+    /// With the folder of what it reads and writes.
+    Child(Child, tempfile::TempDir),
     /// Held for its end only.
     Gateway(#[expect(dead_code, reason = "the gateway ends when it is dropped")] Gateway),
 }
 
 impl Process {
-    /// Takes a program over, to be killed when this is dropped.
-    pub fn child(child: Child) -> Self {
-        Self { pid: child.id(), keeper: Keeper::Child(child) }
+    /// Takes a program over, to be killed when this is dropped, with all that it started itself.
+    pub fn child(child: Child, dir: tempfile::TempDir) -> Self {
+        Self { pid: child.id(), keeper: Keeper::Child(child, dir) }
     }
 
     /// Takes a gateway over, to be killed when this is dropped.
@@ -51,9 +52,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Keeper::Child(child) = &mut self.keeper {
-            // It may be gone already; then there is nothing to kill.
-            let _gone = child.kill();
+        let family = self.family();
+        if let Keeper::Child(child, _dir) = &mut self.keeper {
+            // The program comes first, for nginx would start workers in the place of those that die. Some may be gone
+            // already; then there is nothing to kill.
+            let pids = family.iter().map(ToString::to_string);
+            let _gone = Command::new("kill").args(["-s", "KILL"]).args(pids).stderr(Stdio::null()).status();
             let _reaped = child.wait();
         }
     }
