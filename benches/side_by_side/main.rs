@@ -9,6 +9,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    unreachable_pub,
     reason = "a measurement whose parts fail ends with the reason, and its table is what it is for"
 )]
 

@@ -7,7 +7,7 @@ use crate::site::{Build, Site};
 /// What does not depend on the topology.
 const COMMON: &str = "\
 global
-    # As many as the machine has cores, as Fingerpost has by itself.
+    # As many as the table's machine has cores; Fingerpost finds that out by itself.
     nbthread 2
     # Two file descriptors for each stream, and two for each pipe: together they fit into the usual 20 000.
     maxconn 8000
@@ -23,7 +23,7 @@ global
 
 defaults
     mode tcp
-    # Always, where both sides are plain TCP; splice-auto would wait for full buffers first.
+    # Always, where both sides are plain TCP; splice-auto would only do so by an estimate of its own.
     option splice-request
     option splice-response
     # A packet less for each connection: viewers speak at once, and so does HAProxy to executors.
@@ -38,7 +38,7 @@ defaults
 
 /// HAProxy before the executor of `build`; of two hops, each zone has one.
 pub async fn start(site: &Site, topology: Topology, build: &Build) -> Running {
-    hop::start(Peer::HaProxy, site, (topology, build), serve).await
+    hop::start(Peer::HaProxy, site, topology, build, serve).await
 }
 
 async fn serve(hop: Hop) -> Process {
@@ -48,9 +48,9 @@ async fn serve(hop: Hop) -> Process {
 }
 
 fn listen(hop: &Hop) -> String {
-    let store = hop.program.file("identity.pem");
-    hop.identity.key_store(&store);
-    let tls = format!("ssl crt {} ca-file {} verify required", store.display(), hop.ca.display());
+    let store = format!("{}/identity.pem", hop.program.dir());
+    hop.identity.key_store(store.as_ref());
+    let tls = format!("ssl crt {store} ca-file {} verify required", hop.ca.display());
     let (bind, server) = match hop.tls {
         Tls::Nowhere => ("", ""),
         Tls::Behind => (tls.as_str(), ""),

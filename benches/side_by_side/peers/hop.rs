@@ -38,7 +38,8 @@ pub enum Tls {
 pub async fn start(
     peer: Peer,
     site: &Site,
-    (topology, build): (Topology, &Build),
+    topology: Topology,
+    build: &Build,
     serve: impl AsyncFn(Hop) -> Process,
 ) -> Running {
     let hops = hops(site, topology, build);

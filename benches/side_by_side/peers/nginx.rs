@@ -10,7 +10,7 @@ load_module /usr/lib/nginx/modules/ngx_stream_module.so;
 daemon off;
 pid pid;
 error_log stderr warn;
-# As many as the machine has cores, as Fingerpost has by itself.
+# As many as the table's machine has cores; Fingerpost finds that out by itself.
 worker_processes 2;
 # Two file descriptors for each stream. The kernel may give one worker nearly all of them.
 worker_rlimit_nofile 20000;
@@ -31,33 +31,33 @@ stream {
     proxy_ssl_protocols TLSv1.3;
     proxy_ssl_conf_command Ciphersuites TLS_AES_256_GCM_SHA384;
     server {
-        # A socket for each worker, as nginx advises for many short connections.
+        # A socket for each worker, as nginx advises for many short connections, and room for thousands at once.
 ";
 
 /// nginx before the executor of `build`; of two hops, each zone has one.
 pub async fn start(site: &Site, topology: Topology, build: &Build) -> Running {
-    hop::start(Peer::Nginx, site, (topology, build), serve).await
+    hop::start(Peer::Nginx, site, topology, build, serve).await
 }
 
 async fn serve(hop: Hop) -> Process {
     hop.program.write("nginx.conf", &format!("{COMMON}{}    }}\n}}\n", server(&hop)));
-    let dir = hop.program.file("");
-    let dir = dir.to_str().expect("a path in UTF-8").to_owned();
+    let dir = hop.program.dir().to_owned();
     hop.program.start(&["nginx", "-p", &dir, "-c", "nginx.conf", "-e", "stderr"]).await
 }
 
 fn server(hop: &Hop) -> String {
-    let (address, next) = (hop.program.address, hop.next);
-    let (cert, key, ca) = (hop.identity.cert.display(), hop.identity.key.display(), hop.ca.display());
+    let listen = format!("listen {} reuseport backlog=4096", hop.program.address);
+    let (next, ca) = (hop.next, hop.ca.display());
+    let (cert, key) = (hop.identity.cert.display(), hop.identity.key.display());
     match hop.tls {
-        Tls::Nowhere => format!("listen {address} reuseport; proxy_pass {next};\n"),
+        Tls::Nowhere => format!("{listen}; proxy_pass {next};\n"),
         Tls::Behind => format!(
-            "listen {address} reuseport ssl; proxy_pass {next};\n\
+            "{listen} ssl; proxy_pass {next};\n\
              ssl_certificate {cert}; ssl_certificate_key {key};\n\
              ssl_client_certificate {ca}; ssl_verify_client on;\n"
         ),
         Tls::Ahead => format!(
-            "listen {address} reuseport; proxy_pass {next}; proxy_ssl on;\n\
+            "{listen}; proxy_pass {next}; proxy_ssl on;\n\
              proxy_ssl_certificate {cert}; proxy_ssl_certificate_key {key};\n\
              proxy_ssl_trusted_certificate {ca}; proxy_ssl_verify on;\n"
         ),

@@ -19,7 +19,7 @@ enum Keeper {
     /// With the folder of what it reads and writes.
     Child(Child, tempfile::TempDir),
     /// Held for its end only.
-    Gateway(#[expect(dead_code, reason = "the gateway ends when it is dropped")] Gateway),
+    Gateway(#[expect(dead_code, reason = "the gateway ends when it is dropped")] Box<Gateway>),
 }
 
 impl Process {
@@ -30,7 +30,7 @@ impl Process {
 
     /// Takes a gateway over, to be killed when this is dropped.
     pub fn gateway(gateway: Gateway) -> Self {
-        Self { pid: gateway.pid(), keeper: Keeper::Gateway(gateway) }
+        Self { pid: gateway.pid(), keeper: Keeper::Gateway(Box::new(gateway)) }
     }
 
     /// Processor time of the program and its children so far, in user space and in the kernel.

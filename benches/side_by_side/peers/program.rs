@@ -3,7 +3,6 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -39,21 +38,21 @@ impl Program {
         Self { address: (own_address(), PORT).into(), dir }
     }
 
-    /// Where a file of it is, which need not exist.
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+    /// Its folder, for a command line.
+    pub fn dir(&self) -> &str {
+        self.dir.path().to_str().expect("a path in UTF-8")
     }
 
-    /// Writes a configuration file; returns its name, for a command line.
+    /// Writes a file into its folder; returns the file's path.
     pub fn write(&self, name: &str, text: &str) -> String {
-        let file = self.file(name);
-        fs::write(&file, text).unwrap_or_else(|problem| panic!("{}: {problem}", file.display()));
-        file.to_str().expect("a path in UTF-8").to_owned()
+        let file = format!("{}/{name}", self.dir());
+        fs::write(&file, text).unwrap_or_else(|problem| panic!("{file}: {problem}"));
+        file
     }
 
     /// Starts it by `command`, which must stay in the foreground, and waits until it serves.
     pub async fn start(self, command: &[&str]) -> Process {
-        let log = self.file("log");
+        let log = self.dir.path().join("log");
         let mut child = spawn(command, File::create(&log).expect("a file for its log"));
         let ended = match timeout(PATIENCE, serves(self.address, &mut child)).await {
             Ok(Ok(())) => return Process::child(child, self.dir),

@@ -31,7 +31,7 @@ TIMEOUTclose = 0
 /// stunnel before the executor of `build`, for viewers that speak TLS.
 pub async fn start(site: &Site, topology: Topology, build: &Build) -> Running {
     assert_eq!(topology, Topology::Tls, "stunnel only takes TLS off, so there is nothing for it to do here");
-    hop::start(Peer::Stunnel, site, (topology, build), serve).await
+    hop::start(Peer::Stunnel, site, topology, build, serve).await
 }
 
 async fn serve(hop: Hop) -> Process {
