@@ -27,6 +27,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::peers::Peer;
 use crate::rounds::Pace;
 use crate::site::Site;
 use crate::works::Work;
@@ -37,9 +38,12 @@ struct Args {
     /// A minute's look: fewer rounds of less work, whose figures are rough.
     #[arg(long)]
     quick: bool,
-    /// Only works whose name contains this; may be given several times.
-    #[arg(long, value_name = "WORD")]
+    /// Only this work; may be given several times.
+    #[arg(long, value_name = "WORK", value_parser = Work::ALL.map(Work::name))]
     only: Vec<String>,
+    /// Only this peer beside Fingerpost; may be given several times.
+    #[arg(long, value_name = "PEER", value_parser = Peer::ALL.map(Peer::name))]
+    peer: Vec<String>,
     /// Where the table is written as JSON too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -52,8 +56,11 @@ struct Args {
 async fn main() {
     let args = Args::parse();
     let pace = if args.quick { Pace::quick() } else { Pace::full() };
-    let wanted = |work: &Work| args.only.is_empty() || args.only.iter().any(|word| work.name().contains(word.as_str()));
-    let site = Site::start().await;
+    let wanted = |work: &Work| args.only.is_empty() || args.only.iter().any(|name| name == work.name());
+    let peers = |peer: &Peer| {
+        *peer == Peer::Fingerpost || args.peer.is_empty() || args.peer.iter().any(|name| name == peer.name())
+    };
+    let site = Site::start(Peer::ALL.into_iter().filter(peers).collect()).await;
     let mut rows = Vec::new();
     for work in Work::ALL.into_iter().filter(wanted) {
         eprintln!("{} …", work.name());

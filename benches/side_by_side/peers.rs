@@ -61,6 +61,18 @@ impl Peer {
     pub const ALL: [Self; 6] =
         [Self::Direct, Self::Fingerpost, Self::HaProxy, Self::Nginx, Self::Stunnel, Self::Fingergw];
 
+    /// What it is called in the table and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Fingerpost => "Fingerpost",
+            Self::HaProxy => "HAProxy",
+            Self::Nginx => "nginx",
+            Self::Stunnel => "stunnel",
+            Self::Fingergw => "zuul-fingergw",
+        }
+    }
+
     /// Starts it for viewers of `build`, and waits until it serves. Those that cannot look a build up are told where its
     /// executor is.
     pub async fn start(self, site: &Site, topology: Topology, build: &Build) -> Running {
@@ -74,10 +86,10 @@ impl Peer {
         }
     }
 
-    /// Starts several, one after the other.
+    /// Starts those of `peers` that are measured, one after the other.
     pub async fn start_all(peers: &[Self], site: &Site, topology: Topology, build: &Build) -> Vec<Running> {
         let mut running = Vec::new();
-        for peer in peers {
+        for peer in peers.iter().filter(|peer| site.peers.contains(peer)) {
             running.push(peer.start(site, topology, build).await);
         }
         running
@@ -114,13 +126,6 @@ impl Place {
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Direct => "direct",
-            Self::Fingerpost => "Fingerpost",
-            Self::HaProxy => "HAProxy",
-            Self::Nginx => "nginx",
-            Self::Stunnel => "stunnel",
-            Self::Fingergw => "zuul-fingergw",
-        })
+        f.write_str(self.name())
     }
 }

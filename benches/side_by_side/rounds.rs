@@ -41,6 +41,14 @@ impl Pace {
     }
 }
 
+/// Leaves of every peer's figures what they add to the way without a peer in the same round.
+pub fn added(samples: &mut Samples) {
+    let Some((_, direct)) = samples.iter().find(|(peer, _)| *peer == Peer::Direct).cloned() else { return };
+    for (_, figures) in samples.iter_mut().filter(|(peer, _)| *peer != Peer::Direct) {
+        figures.iter_mut().zip(&direct).for_each(|(figure, direct)| *figure -= direct);
+    }
+}
+
 /// The middle of `figures`.
 pub fn median(figures: &[f64]) -> f64 {
     quantile(figures, 0.5)

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use zookeeper_client::{Acls, Client, CreateMode};
 
+use crate::peers::Peer;
 use crate::support::authority::Authority;
 use crate::support::viewer::client_config;
 use crate::support::world::{World, uuid};
@@ -30,6 +31,8 @@ const AT_A_TIME: usize = 64;
 pub struct Site {
     /// A Zuul of our own; its authority signed for all peers and viewers.
     pub world: World,
+    /// Who is measured.
+    pub peers: Vec<Peer>,
 }
 
 /// A build that runs.
@@ -43,8 +46,8 @@ pub struct Build {
 
 impl Site {
     /// Starts a ZooKeeper and fills it.
-    pub async fn start() -> Self {
-        let site = Self { world: World::alone().await };
+    pub async fn start(peers: Vec<Peer>) -> Self {
+        let site = Self { world: World::alone().await, peers };
         site.populate(BUILDS).await;
         site
     }

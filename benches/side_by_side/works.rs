@@ -16,10 +16,18 @@ use crate::table::Row;
 /// A kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// Large logs, as fast as they go.
+    /// One large log, as fast as it goes.
     Bulk,
+    /// Four at once.
+    Four,
+    /// One over TLS towards the viewer.
+    Tls,
+    /// One through two zones.
+    TwoHops,
     /// Short logs, many at a time.
     Short,
+    /// The same over TLS.
+    ShortTls,
     /// The first byte of a short log, one at a time.
     FirstByte,
     /// Lines of many running builds, as they are written.
@@ -43,7 +51,11 @@ impl Work {
     pub fn name(self) -> &'static str {
         match self {
             Self::Bulk => "bulk",
+            Self::Four => "bulk-four",
+            Self::Tls => "bulk-tls",
+            Self::TwoHops => "bulk-two-hops",
             Self::Short => "short",
+            Self::ShortTls => "short-tls",
             Self::FirstByte => "first-byte",
             Self::Lines => "lines",
             Self::Idle => "idle",
@@ -56,8 +68,12 @@ impl Work {
     /// Does it, with all peers that can.
     pub async fn measure(self, site: &Site, pace: &Pace) -> Vec<Row> {
         match self {
-            Self::Bulk => bulk::measure(site, pace).await,
-            Self::Short => short::measure(site, pace).await,
+            Self::Bulk => bulk::ONE.measure(site, pace).await,
+            Self::Four => bulk::FOUR.measure(site, pace).await,
+            Self::Tls => bulk::TLS.measure(site, pace).await,
+            Self::TwoHops => bulk::TWO_HOPS.measure(site, pace).await,
+            Self::Short => short::plain(site, pace).await,
+            Self::ShortTls => short::tls(site, pace).await,
             Self::FirstByte => first_byte::measure(site, pace).await,
             Self::Lines => lines::measure(site, pace).await,
             Self::Idle => idle::measure(site, pace).await,

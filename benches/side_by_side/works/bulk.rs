@@ -9,7 +9,7 @@ use crate::site::{HERE, Site, THERE};
 use crate::table::{Row, Target};
 
 /// One way in which large logs are taken.
-struct Case {
+pub struct Case {
     work: &'static str,
     topology: Topology,
     /// Of one log, in MiB.
@@ -19,51 +19,45 @@ struct Case {
     targets: &'static [Target],
 }
 
-const CASES: [Case; 4] = [
-    Case {
-        work: "one 2 GiB log, plain",
-        topology: Topology::Plain,
-        mebibytes: 2048,
-        at_once: 1,
-        peers: &[Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Nginx, Peer::Fingergw],
-        targets: &[Target::Times(1.15, Peer::HaProxy), Target::Times(5.0, Peer::Fingergw)],
-    },
-    Case {
-        work: "four 2 GiB logs at once, plain",
-        topology: Topology::Plain,
-        mebibytes: 2048,
-        at_once: 4,
-        peers: &[Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Nginx],
-        targets: &[Target::Times(1.1, Peer::HaProxy)],
-    },
-    Case {
-        work: "one 1 GiB log, TLS towards the viewer",
-        topology: Topology::Tls,
-        mebibytes: 1024,
-        at_once: 1,
-        peers: &[Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Nginx, Peer::Stunnel, Peer::Fingergw],
-        targets: &[Target::Times(1.1, Peer::HaProxy), Target::Times(1.1, Peer::Nginx)],
-    },
-    Case {
-        work: "one 1 GiB log, two hops, TLS between zones",
-        topology: Topology::TwoHops,
-        mebibytes: 1024,
-        at_once: 1,
-        peers: &[Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Fingergw],
-        targets: &[Target::Times(1.0, Peer::HaProxy), Target::Times(5.0, Peer::Fingergw)],
-    },
-];
+pub const ONE: Case = Case {
+    work: "one 2 GiB log, plain",
+    topology: Topology::Plain,
+    mebibytes: 2048,
+    at_once: 1,
+    peers: &[Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Nginx, Peer::Fingergw],
+    targets: &[Target::Times(1.15, Peer::HaProxy), Target::Times(5.0, Peer::Fingergw)],
+};
 
-pub async fn measure(site: &Site, pace: &Pace) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for case in CASES {
-        rows.push(case.measure(site, pace).await);
-    }
-    rows
-}
+pub const FOUR: Case = Case {
+    work: "four 2 GiB logs at once, plain",
+    topology: Topology::Plain,
+    mebibytes: 2048,
+    at_once: 4,
+    peers: &[Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Nginx],
+    targets: &[Target::Times(1.1, Peer::HaProxy)],
+};
+
+pub const TLS: Case = Case {
+    work: "one 1 GiB log, TLS towards the viewer",
+    topology: Topology::Tls,
+    mebibytes: 1024,
+    at_once: 1,
+    peers: &[Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Nginx, Peer::Stunnel, Peer::Fingergw],
+    targets: &[Target::Times(1.1, Peer::HaProxy), Target::Times(1.1, Peer::Nginx)],
+};
+
+pub const TWO_HOPS: Case = Case {
+    work: "one 1 GiB log, two hops, TLS between zones",
+    topology: Topology::TwoHops,
+    mebibytes: 1024,
+    at_once: 1,
+    peers: &[Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Fingergw],
+    targets: &[Target::Times(1.0, Peer::HaProxy), Target::Times(5.0, Peer::Fingergw)],
+};
 
 impl Case {
-    async fn measure(self, site: &Site, pace: &Pace) -> Row {
+    /// Does it, with every peer that is wanted.
+    pub async fn measure(self, site: &Site, pace: &Pace) -> Vec<Row> {
         let mebibytes = self.mebibytes / pace.divisor;
         let source = Source::of(mebibytes << 20);
         let zone = if self.topology == Topology::TwoHops { THERE } else { HERE };
@@ -71,7 +65,7 @@ impl Case {
         let running = Peer::start_all(self.peers, site, self.topology, &build).await;
         let sink = Sink::new(&build.uuid, mebibytes << 20, site.tls());
         let samples = pace.interleave(&running, async |running| self.speed(&sink, running, mebibytes).await).await;
-        Row { work: self.work.to_owned(), unit: "MiB/s", samples, targets: self.targets.to_vec() }
+        vec![Row { work: self.work.to_owned(), unit: "MiB/s", samples, targets: self.targets.to_vec() }]
     }
 
     /// MiB in a second, over all logs, until the last of them has arrived.

@@ -2,7 +2,7 @@
 
 use crate::load::{Source, Viewers};
 use crate::peers::{Peer, Topology};
-use crate::rounds::{Pace, median};
+use crate::rounds::{Pace, added, median};
 use crate::site::{HERE, Site};
 use crate::table::{Row, Target};
 
@@ -26,10 +26,7 @@ pub async fn measure(site: &Site, pace: &Pace) -> Vec<Row> {
             median(&times)
         })
         .await;
-    let direct = samples[0].1.clone();
-    for (_, figures) in samples.iter_mut().skip(1) {
-        figures.iter_mut().zip(&direct).for_each(|(figure, direct)| *figure -= direct);
-    }
+    added(&mut samples);
     vec![Row {
         work: "first byte of a short log, one at a time: median, and what peers add".to_owned(),
         unit: "µs",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::load::{Source, Viewers};
 use crate::peers::{Peer, Topology};
-use crate::rounds::Pace;
+use crate::rounds::{Pace, Samples};
 use crate::site::{HERE, Site};
 use crate::table::{Row, Target};
 
@@ -15,27 +15,29 @@ const AT_A_TIME: usize = 50;
 /// Of one round.
 const TIME: Duration = Duration::from_secs(4);
 
-pub async fn measure(site: &Site, pace: &Pace) -> Vec<Row> {
-    let own = Peer::Fingerpost;
-    let plain = &[Peer::Direct, own, Peer::HaProxy, Peer::Nginx, Peer::Fingergw];
-    let tls = &[Peer::Direct, own, Peer::HaProxy, Peer::Nginx, Peer::Stunnel, Peer::Fingergw];
-    vec![
-        Row {
-            work: "4 KiB logs, 50 at a time".to_owned(),
-            unit: "a second",
-            samples: rates(site, pace, Topology::Plain, plain).await,
-            targets: vec![Target::Times(1.0, Peer::HaProxy), Target::Times(10.0, Peer::Fingergw)],
-        },
-        Row {
-            work: "the same over TLS, full handshakes with client certificates".to_owned(),
-            unit: "a second",
-            samples: rates(site, pace, Topology::Tls, tls).await,
-            targets: vec![Target::Times(1.1, Peer::HaProxy), Target::Times(10.0, Peer::Fingergw)],
-        },
-    ]
+/// In plain TCP.
+pub async fn plain(site: &Site, pace: &Pace) -> Vec<Row> {
+    let peers = &[Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Nginx, Peer::Fingergw];
+    vec![Row {
+        work: "4 KiB logs, 50 at a time".to_owned(),
+        unit: "a second",
+        samples: rates(site, pace, Topology::Plain, peers).await,
+        targets: vec![Target::Times(1.0, Peer::HaProxy), Target::Times(10.0, Peer::Fingergw)],
+    }]
 }
 
-async fn rates(site: &Site, pace: &Pace, topology: Topology, peers: &[Peer]) -> crate::rounds::Samples {
+/// Over TLS, with a full handshake each.
+pub async fn tls(site: &Site, pace: &Pace) -> Vec<Row> {
+    let peers = &[Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Nginx, Peer::Stunnel, Peer::Fingergw];
+    vec![Row {
+        work: "the same over TLS, full handshakes with client certificates".to_owned(),
+        unit: "a second",
+        samples: rates(site, pace, Topology::Tls, peers).await,
+        targets: vec![Target::Times(1.1, Peer::HaProxy), Target::Times(10.0, Peer::Fingergw)],
+    }]
+}
+
+async fn rates(site: &Site, pace: &Pace, topology: Topology, peers: &[Peer]) -> Samples {
     let source = Source::of(BYTES as u64);
     let build = site.build(HERE, source.address).await;
     let running = Peer::start_all(peers, site, topology, &build).await;

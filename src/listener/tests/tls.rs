@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, KeyPair, KeyUsagePurpose};
+use rustix::net::sockopt::tcp_quickack;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -93,6 +94,16 @@ async fn a_tls_viewer_is_served_and_its_server_name_known() {
     let ((), viewer) = tokio::join!(ask(&identity, tcp), served(incoming));
     assert_eq!(viewer.server_name.as_deref(), Some("relay.example.org"));
     assert_eq!(viewer.identity, None);
+}
+
+#[tokio::test]
+async fn a_viewer_that_delays_small_writes_is_not_kept_from_its_request() {
+    let (mut relay, identity) = relay(loopback());
+    let tcp = connect(relay.address()).await.unwrap();
+    let incoming = relay.accepted().await;
+    let ((), viewer) = tokio::join!(ask(&identity, tcp), served(incoming));
+    // Pending acknowledgements were sent, and the next ones don't wait for something to travel with.
+    assert!(tcp_quickack(viewer.transport.tcp()).unwrap());
 }
 
 #[tokio::test]
