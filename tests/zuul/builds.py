@@ -194,9 +194,31 @@ def churn(world, prefix, changes, a_second):
     return time.monotonic() - begun
 
 
+def live(world, prefix, builds, a_second, tenant):
+    """Has builds submitted, taken by an executor and removed, `a_second` such changes a second; returns what was asked
+    for when, by the machine's monotonic clock in nanoseconds. About a hundred builds live at a time."""
+    worker = {"hostname": "127.0.0.1", "log_port": 7900, "zone": None}
+    stages = {
+        "submitted": lambda uuid: submit(world, uuid, tenant=tenant),
+        "taken": lambda uuid: change(world, uuid, worker),
+        "removed": lambda uuid: remove(world, uuid),
+    }
+    asked = []
+    begun = time.monotonic()
+    for newest in range(builds + 100):
+        for (stage, act), number in zip(stages.items(), (newest, newest - 50, newest - 100)):
+            if 0 <= number < builds:
+                uuid = f"{prefix}{number:08x}"
+                time.sleep(max(0, begun + len(asked) / a_second - time.monotonic()))
+                asked.append((stage, uuid, time.monotonic_ns()))
+                act(uuid)
+    return asked
+
+
 if __name__ == "__main__":
     steering.serve({
         "open": open_world, "submit": submit, "change": change, "remove": remove, "register": register,
         "unregister": unregister, "view": view, "fresh_view": fresh_view, "await_components": await_components,
         "children": children, "read": read, "write": write, "expire": expire, "empty": empty, "churn": churn,
+        "live": live,
     }, {"model_api": MODEL_API})
