@@ -23,7 +23,7 @@ const ALL: u64 = BUILDS as u64 + 2;
 /// What the viewer's build has logged; its first byte is no letter, as that of every refusal is.
 const LOG: u64 = 4096;
 /// How long a viewer waits before it tries again.
-const PAUSE: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(5);
 /// Longest wait for a first byte.
 const PATIENCE: Duration = Duration::from_secs(30);
 
