@@ -62,7 +62,7 @@ pub(super) async fn measure(site: &Site, pace: &Pace) -> Vec<Row> {
     tasks.stop();
     let lags = lags(&asked, &seen);
     let row = |share, what, targets| Row {
-        work: format!("a build's change, {rate:.0} of them a second: mirror's lag, {what}"),
+        work: format!("{rate:.0} builds' changes a second: from Zuul's call to the mirror, {what}"),
         unit: "ms",
         samples: vec![(Peer::Fingerpost, vec![quantile(&lags, share)])],
         targets,
