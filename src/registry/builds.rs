@@ -1,7 +1,9 @@
 //! Every build that is known, with a census that every change keeps true: who has how many, and where they run.
 //! Counting never walks over all builds, and a clone costs nothing: clones share whatever did not change since.
 
+use std::borrow::Borrow;
 use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::names::{BuildId, Zone};
@@ -13,20 +15,21 @@ mod tests;
 /// Builds by uuid, by tenant, and counted by zone and state.
 #[derive(Debug, Clone, Default)]
 pub struct Builds {
-    by_uuid: imbl::HashMap<BuildId, Arc<Build>>,
+    /// The builds are the keys: most of the map's places are free, and each takes the room of an entry.
+    by_uuid: imbl::HashMap<ByUuid, ()>,
     by_tenant: imbl::OrdMap<String, imbl::OrdSet<ByUuid>>,
     running: imbl::OrdMap<Option<Zone>, usize>,
     states: imbl::OrdMap<String, usize>,
 }
 
-/// A build that stands among others by its uuid alone: a tenant's list needs no more than a pointer a build.
+/// A build that stands among others by its uuid alone: a list or a map needs no more than a pointer a build.
 #[derive(Debug, Clone)]
 struct ByUuid(Arc<Build>);
 
 impl Builds {
     /// The build called `uuid`.
     pub fn get(&self, uuid: &BuildId) -> Option<&Arc<Build>> {
-        self.by_uuid.get(uuid)
+        self.by_uuid.get_key_value(uuid).map(|(ByUuid(build), ())| build)
     }
 
     /// Whether there is a build called `uuid`.
@@ -46,7 +49,7 @@ impl Builds {
 
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Build>> {
-        self.by_uuid.values()
+        self.by_uuid.keys().map(|ByUuid(build)| build)
     }
 
     /// The builds of `tenant` by uuid, running or not. Takes time for these alone, however many others there are.
@@ -83,13 +86,13 @@ impl Builds {
     pub fn insert(&mut self, build: Arc<Build>) -> Option<Arc<Build>> {
         let replaced = self.remove(&build.uuid);
         self.count(&build);
-        self.by_uuid.insert(build.uuid.clone(), build);
+        self.by_uuid.insert(ByUuid(build), ());
         replaced
     }
 
     /// Takes the build called `uuid` out.
     pub fn remove(&mut self, uuid: &BuildId) -> Option<Arc<Build>> {
-        let build = self.by_uuid.remove(uuid)?;
+        let (ByUuid(build), ()) = self.by_uuid.remove_with_key(uuid)?;
         self.discount(&build);
         Some(build)
     }
@@ -154,11 +157,23 @@ impl FromIterator<Arc<Build>> for Builds {
 impl PartialEq for Builds {
     /// Equal builds have an equal census.
     fn eq(&self, other: &Self) -> bool {
-        self.by_uuid == other.by_uuid
+        self.len() == other.len() && self.iter().all(|build| other.get(&build.uuid) == Some(build))
     }
 }
 
 impl Eq for Builds {}
+
+impl Borrow<BuildId> for ByUuid {
+    fn borrow(&self) -> &BuildId {
+        &self.0.uuid
+    }
+}
+
+impl Hash for ByUuid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.uuid.hash(state);
+    }
+}
 
 impl PartialEq for ByUuid {
     fn eq(&self, other: &Self) -> bool {

@@ -124,13 +124,18 @@ impl Conf {
 impl Gateway {
     /// Starts one, and waits until Zuul sees it running.
     pub async fn start(kind: Kind, world: &World, conf: Conf) -> Self {
+        Self::registered(world, Self::launch(kind, world, conf).await).await
+    }
+
+    /// Starts one, and waits for nothing that it does.
+    pub async fn launch(kind: Kind, world: &World, conf: Conf) -> Self {
         let file = conf.dir.path().join("zuul.conf");
         fs::write(&file, conf.text(world)).expect("the configuration written");
         let process = match kind {
             Kind::Zuul => Process::Zuul(Program::start("gateway", &[&file]).await.0),
             Kind::Fingerpost => Process::Fingerpost(run(conf.dir.path(), &["--zuul-conf".as_ref(), &file])),
         };
-        Self::registered(world, Self { conf, process }).await
+        Self { conf, process }
     }
 
     /// Starts ours from a YAML file, and waits until Zuul sees it running. `conf` says where it will be found.

@@ -7,6 +7,7 @@ A *world* is one ZooKeeper client: one chroot, so that tests do not see each oth
 import struct
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 from kazoo.client import KazooClient
@@ -194,9 +195,39 @@ def churn(world, prefix, changes, a_second):
     return time.monotonic() - begun
 
 
+def live(world, prefix, builds, a_second, tenant):
+    """Has builds submitted, taken by an executor and removed, `a_second` such changes a second; returns what was asked
+    for when, by the machine's monotonic clock in nanoseconds. About a hundred builds live at a time."""
+    worker = {"hostname": "127.0.0.1", "log_port": 7900, "zone": None}
+    stages = {
+        "submitted": lambda uuid: submit(world, uuid, tenant=tenant),
+        "taken": lambda uuid: change(world, uuid, worker),
+        "removed": lambda uuid: remove(world, uuid),
+    }
+    asked = []
+
+    def ask(stage, uuid):
+        asked.append((stage, uuid, time.monotonic_ns()))
+        stages[stage](uuid)
+
+    # Some at a time, as schedulers and executors do. A build's stages are too far apart to overtake each other.
+    with ThreadPoolExecutor(4) as pool:
+        asking = []
+        begun = time.monotonic()
+        for newest in range(builds + 100):
+            for stage, number in zip(stages, (newest, newest - 50, newest - 100)):
+                if 0 <= number < builds:
+                    time.sleep(max(0, begun + len(asking) / a_second - time.monotonic()))
+                    asking.append(pool.submit(ask, stage, f"{prefix}{number:08x}"))
+        for one in asking:
+            one.result()
+    return asked
+
+
 if __name__ == "__main__":
     steering.serve({
         "open": open_world, "submit": submit, "change": change, "remove": remove, "register": register,
         "unregister": unregister, "view": view, "fresh_view": fresh_view, "await_components": await_components,
         "children": children, "read": read, "write": write, "expire": expire, "empty": empty, "churn": churn,
+        "live": live,
     }, {"model_api": MODEL_API})

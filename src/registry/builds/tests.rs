@@ -143,6 +143,18 @@ fn a_clone_keeps_the_census_of_its_moment() {
 }
 
 #[test]
+fn the_same_uuids_do_not_make_equal_builds() {
+    let uuid = BuildId::parse("a1").unwrap();
+    let one = |state: &str| {
+        let build = Build { uuid: uuid.clone(), state: Some(state.to_owned()), ..Build::clone(&Dice(7).build()) };
+        Builds::from_iter([Arc::new(build)])
+    };
+    assert_eq!(one("running"), one("running"));
+    assert_ne!(one("running"), one("completed"));
+    assert_ne!(one("running"), Builds::default());
+}
+
+#[test]
 fn names_that_nobody_has_count_nothing() {
     let builds = Builds::default();
     assert!(builds.is_empty());
