@@ -5,7 +5,6 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::expect_used,
-    clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
