@@ -5,7 +5,6 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::expect_used,
-    clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
@@ -41,7 +40,7 @@ struct Args {
     /// Only this work; may be given several times.
     #[arg(long, value_name = "WORK", value_parser = Work::ALL.map(Work::name))]
     only: Vec<String>,
-    /// Only this peer beside Fingerpost; may be given several times.
+    /// Only this peer beside Fingerpost and the way without a peer; may be given several times.
     #[arg(long, value_name = "PEER", value_parser = Peer::ALL.map(Peer::name))]
     peer: Vec<String>,
     /// Where the table is written as JSON too.
@@ -57,9 +56,9 @@ async fn main() {
     let args = Args::parse();
     let pace = if args.quick { Pace::quick() } else { Pace::full() };
     let wanted = |work: &Work| args.only.is_empty() || args.only.iter().any(|name| name == work.name());
-    let peers = |peer: &Peer| {
-        *peer == Peer::Fingerpost || args.peer.is_empty() || args.peer.iter().any(|name| name == peer.name())
-    };
+    let always = [Peer::Direct, Peer::Fingerpost];
+    let peers =
+        |peer: &Peer| args.peer.is_empty() || always.contains(peer) || args.peer.iter().any(|name| name == peer.name());
     let site = Site::start(Peer::ALL.into_iter().filter(peers).collect()).await;
     let mut rows = Vec::new();
     for work in Work::ALL.into_iter().filter(wanted) {

@@ -12,8 +12,8 @@ pub struct Pace {
     pub divisor: u64,
 }
 
-/// What one peer did in each round.
-pub type Samples = Vec<(Peer, Vec<f64>)>;
+/// What each peer did in each round.
+pub type Samples<T = f64> = Vec<(Peer, Vec<T>)>;
 
 impl Pace {
     /// Seven rounds of everything.
@@ -27,8 +27,8 @@ impl Pace {
     }
 
     /// Does `work` with all of `running` in every round, after one round that nobody counts. Who goes first changes.
-    pub async fn interleave(&self, running: &[Running], mut work: impl AsyncFnMut(&Running) -> f64) -> Samples {
-        let mut samples: Samples = running.iter().map(|running| (running.peer, Vec::new())).collect();
+    pub async fn interleave<T>(&self, running: &[Running], mut work: impl AsyncFnMut(&Running) -> T) -> Samples<T> {
+        let mut samples: Samples<T> = running.iter().map(|running| (running.peer, Vec::new())).collect();
         let turns = (0..=self.rounds).flat_map(|round| (0..running.len()).map(move |turn| (round, turn)));
         for (round, turn) in turns {
             let at = (round + turn) % running.len();
@@ -41,12 +41,13 @@ impl Pace {
     }
 }
 
-/// Leaves of every peer's figures what they add to the way without a peer in the same round.
-pub fn added(samples: &mut Samples) {
-    let Some((_, direct)) = samples.iter().find(|(peer, _)| *peer == Peer::Direct).cloned() else { return };
+/// What peers add to [`Peer::Direct`], round by round; its own figures stay.
+pub fn added_to_direct(mut samples: Samples) -> Samples {
+    let direct = samples.iter().find(|(peer, _)| *peer == Peer::Direct).expect("a peer of this work").1.clone();
     for (_, figures) in samples.iter_mut().filter(|(peer, _)| *peer != Peer::Direct) {
         figures.iter_mut().zip(&direct).for_each(|(figure, direct)| *figure -= direct);
     }
+    samples
 }
 
 /// The middle of `figures`.

@@ -41,19 +41,19 @@ impl Row {
         self.median(Peer::Fingerpost).expect("Fingerpost is in every row")
     }
 
-    /// What a target says, and whether it is met; a ratio is the median of both sides.
-    fn verdict(&self, target: Target) -> (String, bool) {
+    /// What a target says, and whether it is met; a ratio is that of medians. `None` where the other peer was left out.
+    fn verdict(&self, target: Target) -> Option<(String, bool)> {
         let own = self.own();
         match target {
             Target::Times(times, peer) => {
-                let ratio = own / self.median(peer).unwrap_or(f64::NAN);
-                (format!("{ratio:.2} × {peer} (≥ {times})"), ratio >= times)
+                let ratio = own / self.median(peer)?;
+                Some((format!("{ratio:.2} × {peer} (≥ {times})"), ratio >= times))
             }
             Target::Share(share, peer) => {
-                let ratio = own / self.median(peer).unwrap_or(f64::NAN);
-                (format!("{ratio:.2} × {peer} (≤ {share})"), ratio <= share)
+                let ratio = own / self.median(peer)?;
+                Some((format!("{ratio:.2} × {peer} (≤ {share})"), ratio <= share))
             }
-            Target::AtMost(limit) => (format!("≤ {limit}"), own <= limit),
+            Target::AtMost(limit) => Some((format!("{} (≤ {limit})", short(own)), own <= limit)),
         }
     }
 
@@ -63,10 +63,8 @@ impl Row {
             let cell = self.median(peer).map_or_else(|| "–".to_owned(), short);
             let _ = write!(line, " {cell} |");
         }
-        let verdicts = self.targets.iter().map(|target| {
-            let (text, met) = self.verdict(*target);
-            if met { text } else { format!("**{text}: missed**") }
-        });
+        let verdicts = self.targets.iter().filter_map(|target| self.verdict(*target));
+        let verdicts = verdicts.map(|(text, met)| if met { text } else { format!("**{text}: missed**") });
         let _ = write!(line, " {} |", verdicts.collect::<Vec<_>>().join("; "));
         line
     }
@@ -76,10 +74,8 @@ impl Row {
             let value = json!({"median": median(figures), "rounds": figures});
             (peer.to_string(), value)
         });
-        let targets = self.targets.iter().map(|target| {
-            let (text, met) = self.verdict(*target);
-            json!({"target": text, "met": met})
-        });
+        let verdicts = self.targets.iter().filter_map(|target| self.verdict(*target));
+        let targets = verdicts.map(|(text, met)| json!({"target": text, "met": met}));
         let (peers, targets): (serde_json::Map<_, _>, Vec<_>) = (peers.collect(), targets.collect());
         json!({"work": self.work, "unit": self.unit, "peers": peers, "targets": targets})
     }

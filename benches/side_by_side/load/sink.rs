@@ -1,52 +1,37 @@
 //! A viewer that takes a large log without looking at it: the kernel throws the bytes away (`MSG_TRUNC`), and TLS is not
 //! even decrypted, so that a peer's speed is all that shows.
 
-use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, recv};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, Stream};
+use rustls::ClientConfig;
 
+use super::Asking;
 use crate::peers::Place;
 
 /// Bytes asked for at a time.
 const AT_A_TIME: usize = 4 << 20;
 
-/// Longest silence in the middle of a log.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// One viewer of a large log.
 #[derive(Debug, Clone)]
 pub struct Sink {
-    uuid: String,
+    asking: Asking,
     bytes: u64,
-    tls: Arc<ClientConfig>,
 }
 
 impl Sink {
     /// Asks for the build `uuid`, whose log has `bytes` bytes.
     pub fn new(uuid: &str, bytes: u64, tls: Arc<ClientConfig>) -> Self {
-        Self { uuid: uuid.to_owned(), bytes, tls }
+        Self { asking: Asking::new(uuid, tls), bytes }
     }
 
     /// Takes the whole log from `place`; says how long that took, from connecting to its last byte. A peer may then keep
     /// the connection for a while: nginx waits three seconds for a viewer's farewell, which is none of its speed.
     pub fn take(&self, place: Place) -> Duration {
         let begun = Instant::now();
-        let mut tcp = TcpStream::connect(place.address).expect("connected");
-        tcp.set_nodelay(true).expect("no delay");
-        tcp.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let request = format!("{}\n", self.uuid);
-        if place.tls {
-            let name = ServerName::from(place.address.ip());
-            let mut session = ClientConnection::new(Arc::clone(&self.tls), name).expect("a TLS session");
-            Stream::new(&mut session, &mut tcp).write_all(request.as_bytes()).expect("a handshake and a request");
-        } else {
-            tcp.write_all(request.as_bytes()).expect("a request");
-        }
+        let tcp = self.asking.ask(place);
         let (taken, last) = discard(&tcp);
         assert!(taken >= self.bytes, "{place:?}: {taken} of {} bytes", self.bytes);
         assert!(place.tls || taken == self.bytes, "{place:?}: {taken} bytes, not {}", self.bytes);

@@ -2,7 +2,7 @@
 
 use crate::load::{Source, Viewers};
 use crate::peers::{Peer, Topology};
-use crate::rounds::{Pace, added, median};
+use crate::rounds::{Pace, added_to_direct, median};
 use crate::site::{HERE, Site};
 use crate::table::{Row, Target};
 
@@ -17,7 +17,7 @@ pub async fn measure(site: &Site, pace: &Pace) -> Vec<Row> {
     let build = site.build(HERE, source.address).await;
     let running = Peer::start_all(&PEERS, site, Topology::Plain, &build).await;
     let viewers = Viewers::new(&build.uuid, BYTES, site.tls());
-    let mut samples = pace
+    let samples = pace
         .interleave(&running, async |running| {
             let mut times = Vec::new();
             for _ in 0..LOGS / pace.divisor {
@@ -26,11 +26,10 @@ pub async fn measure(site: &Site, pace: &Pace) -> Vec<Row> {
             median(&times)
         })
         .await;
-    added(&mut samples);
     vec![Row {
         work: "first byte of a short log, one at a time: median, and what peers add".to_owned(),
         unit: "µs",
-        samples,
+        samples: added_to_direct(samples),
         targets: vec![Target::Share(1.0, Peer::HaProxy)],
     }]
 }
