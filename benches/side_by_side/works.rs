@@ -44,8 +44,20 @@ pub enum Work {
 
 impl Work {
     /// In the order of the table.
-    pub const ALL: [Self; 8] =
-        [Self::Bulk, Self::Short, Self::FirstByte, Self::Lines, Self::Idle, Self::Start, Self::Mirror, Self::Reload];
+    pub const ALL: [Self; 12] = [
+        Self::Bulk,
+        Self::Four,
+        Self::Tls,
+        Self::TwoHops,
+        Self::Short,
+        Self::ShortTls,
+        Self::FirstByte,
+        Self::Lines,
+        Self::Idle,
+        Self::Start,
+        Self::Mirror,
+        Self::Reload,
+    ];
 
     /// What it is called on the command line.
     pub fn name(self) -> &'static str {
