@@ -43,6 +43,9 @@ struct Args {
     /// Only this peer beside Fingerpost and the way without a peer; may be given several times.
     #[arg(long, value_name = "PEER", value_parser = Peer::ALL.map(Peer::name))]
     peer: Vec<String>,
+    /// Another build of Fingerpost, to measure a change beside what was before it.
+    #[arg(long, value_name = "PROGRAM")]
+    before: Option<PathBuf>,
     /// Where the table is written as JSON too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -59,7 +62,7 @@ async fn main() {
     let always = [Peer::Direct, Peer::Fingerpost];
     let peers =
         |peer: &Peer| args.peer.is_empty() || always.contains(peer) || args.peer.iter().any(|name| name == peer.name());
-    let site = Site::start(Peer::ALL.into_iter().filter(peers).collect()).await;
+    let site = Site::start(Peer::ALL.into_iter().filter(peers).collect(), args.before).await;
     let mut rows = Vec::new();
     for work in Work::ALL.into_iter().filter(wanted) {
         eprintln!("{} …", work.name());

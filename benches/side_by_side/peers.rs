@@ -24,6 +24,8 @@ pub enum Peer {
     Direct,
     /// This project's relay, in its default configuration, by its default policy.
     Fingerpost,
+    /// Another build of it, from before a change.
+    Before,
     /// HAProxy in TCP mode with splicing forced and large pipes.
     HaProxy,
     /// nginx's stream module.
@@ -58,14 +60,15 @@ pub struct Running {
 
 impl Peer {
     /// In the order of the table's columns.
-    pub const ALL: [Self; 6] =
-        [Self::Direct, Self::Fingerpost, Self::HaProxy, Self::Nginx, Self::Stunnel, Self::Fingergw];
+    pub const ALL: [Self; 7] =
+        [Self::Direct, Self::Fingerpost, Self::Before, Self::HaProxy, Self::Nginx, Self::Stunnel, Self::Fingergw];
 
     /// What it is called in the table and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Fingerpost => "Fingerpost",
+            Self::Before => "before",
             Self::HaProxy => "HAProxy",
             Self::Nginx => "nginx",
             Self::Stunnel => "stunnel",
@@ -79,6 +82,7 @@ impl Peer {
         match self {
             Self::Direct => Running { peer: self, place: Place::plain(build.executor), processes: Vec::new() },
             Self::Fingerpost => fingerpost::start(site, topology).await,
+            Self::Before => fingerpost::start_before(site, topology).await,
             Self::HaProxy => haproxy::start(site, topology, build).await,
             Self::Nginx => nginx::start(site, topology, build).await,
             Self::Stunnel => stunnel::start(site, topology, build).await,
@@ -86,10 +90,11 @@ impl Peer {
         }
     }
 
-    /// Starts those of `peers` that are measured, one after the other.
+    /// Starts those of `peers` that are measured, and the build from before, one after the other.
     pub async fn start_all(peers: &[Self], site: &Site, topology: Topology, build: &Build) -> Vec<Running> {
         let mut running = Vec::new();
-        for peer in peers.iter().filter(|peer| site.peers.contains(peer)) {
+        let before = site.before.as_ref().map(|_| &Self::Before);
+        for peer in peers.iter().filter(|peer| site.peers.contains(peer)).chain(before) {
             running.push(peer.start(site, topology, build).await);
         }
         running

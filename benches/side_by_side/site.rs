@@ -1,6 +1,7 @@
 //! What all peers stand in: one ZooKeeper over TLS with the builds of a large Zuul in it, and certificates.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -33,6 +34,8 @@ pub struct Site {
     pub world: World,
     /// Who is measured.
     pub peers: Vec<Peer>,
+    /// Another build of Fingerpost to measure beside this one.
+    pub before: Option<PathBuf>,
 }
 
 /// A build that runs.
@@ -46,8 +49,8 @@ pub struct Build {
 
 impl Site {
     /// Starts a ZooKeeper and fills it.
-    pub async fn start(peers: Vec<Peer>) -> Self {
-        let site = Self { world: World::alone().await, peers };
+    pub async fn start(peers: Vec<Peer>, before: Option<PathBuf>) -> Self {
+        let site = Self { world: World::alone().await, peers, before };
         site.populate(BUILDS).await;
         site
     }

@@ -57,14 +57,16 @@ impl Row {
         }
     }
 
-    fn markdown(&self) -> String {
+    fn markdown(&self, peers: &[Peer]) -> String {
         let mut line = format!("| {} | {} |", self.work, self.unit);
-        for peer in Peer::ALL {
-            let cell = self.median(peer).map_or_else(|| "–".to_owned(), short);
+        for peer in peers {
+            let cell = self.median(*peer).map_or_else(|| "–".to_owned(), short);
             let _ = write!(line, " {cell} |");
         }
         let verdicts = self.targets.iter().filter_map(|target| self.verdict(*target));
         let verdicts = verdicts.map(|(text, met)| if met { text } else { format!("**{text}: missed**") });
+        let before = self.median(Peer::Before).map(|before| format!("{:.2} × before", self.own() / before));
+        let verdicts = verdicts.chain(before);
         let _ = write!(line, " {} |", verdicts.collect::<Vec<_>>().join("; "));
         line
     }
@@ -83,10 +85,12 @@ impl Row {
 
 /// The whole table.
 pub fn markdown(rows: &[Row]) -> String {
-    let peers: Vec<_> = Peer::ALL.iter().map(ToString::to_string).collect();
+    let measured = |peer: &Peer| rows.iter().any(|row| row.median(*peer).is_some());
+    let peers: Vec<_> = Peer::ALL.into_iter().filter(measured).collect();
+    let names: Vec<_> = peers.iter().map(ToString::to_string).collect();
     let rule = "---:|".repeat(peers.len());
-    let head = format!("| work | unit | {} | Fingerpost's ratios (asked) |\n|---|---|{rule}---|", peers.join(" | "));
-    let lines = rows.iter().map(Row::markdown);
+    let head = format!("| work | unit | {} | Fingerpost's ratios (asked) |\n|---|---|{rule}---|", names.join(" | "));
+    let lines = rows.iter().map(|row| row.markdown(&peers));
     [head].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }
 

@@ -49,6 +49,8 @@ pub struct Conf {
     pub monitoring: SocketAddr,
     /// Holds its configuration and whatever else it reads and writes.
     pub dir: tempfile::TempDir,
+    /// Which build of ours is started.
+    pub program: PathBuf,
 }
 
 /// A gateway that is running, registered, and serving.
@@ -87,6 +89,7 @@ impl Conf {
             hostname: ip.to_string(),
             monitoring: (ip, MONITORING_PORT).into(),
             dir: tempfile::tempdir().expect("a temporary directory"),
+            program: fingerpost(),
         }
     }
 
@@ -133,14 +136,14 @@ impl Gateway {
         fs::write(&file, conf.text(world)).expect("the configuration written");
         let process = match kind {
             Kind::Zuul => Process::Zuul(Program::start("gateway", &[&file]).await.0),
-            Kind::Fingerpost => Process::Fingerpost(run(conf.dir.path(), &["--zuul-conf".as_ref(), &file])),
+            Kind::Fingerpost => Process::Fingerpost(run(&conf, &["--zuul-conf".as_ref(), &file])),
         };
         Self { conf, process }
     }
 
     /// Starts ours from a YAML file, and waits until Zuul sees it running. `conf` says where it will be found.
     pub async fn configured(world: &World, conf: Conf, yaml: &Path) -> Self {
-        let process = Process::Fingerpost(run(conf.dir.path(), &["--config".as_ref(), yaml]));
+        let process = Process::Fingerpost(run(&conf, &["--config".as_ref(), yaml]));
         Self::registered(world, Self { conf, process }).await
     }
 
@@ -276,12 +279,12 @@ pub fn fingerpost() -> PathBuf {
     env!("CARGO_BIN_EXE_fingerpost").into()
 }
 
-fn run(dir: &Path, args: &[&Path]) -> Child {
-    let log = fs::File::create(dir.join("log")).expect("a file for its log");
+fn run(conf: &Conf, args: &[&Path]) -> Child {
+    let log = fs::File::create(conf.dir.path().join("log")).expect("a file for its log");
     // Should the test binary be killed, nothing it has started may stay: the kernel sees to that.
     Command::new("setpriv")
         .args(["--pdeathsig", "KILL"])
-        .arg(fingerpost())
+        .arg(&conf.program)
         .arg("run")
         .args(args)
         .stdin(Stdio::null())

@@ -9,13 +9,23 @@ pub async fn start(site: &Site, topology: Topology) -> Running {
     gateways(Peer::Fingerpost, Kind::Fingerpost, site, topology).await
 }
 
+/// Another build of it.
+pub async fn start_before(site: &Site, topology: Topology) -> Running {
+    gateways(Peer::Before, Kind::Fingerpost, site, topology).await
+}
+
 /// The same for both programs that read a `zuul.conf`.
 pub async fn gateways(peer: Peer, kind: Kind, site: &Site, topology: Topology) -> Running {
-    let near = Gateway::start(kind, &site.world, Conf::new(&site.world, HERE, topology == Topology::Tls)).await;
+    let conf = |zone, tls| {
+        let conf = Conf::new(&site.world, zone, tls);
+        let before = site.before.clone().filter(|_| peer == Peer::Before);
+        Conf { program: before.unwrap_or_else(|| conf.program.clone()), ..conf }
+    };
+    let near = Gateway::start(kind, &site.world, conf(HERE, topology == Topology::Tls)).await;
     let place = Place { address: near.conf.address, tls: near.conf.tls };
     let mut processes = vec![Process::gateway(near)];
     if topology == Topology::TwoHops {
-        let far = Gateway::start(kind, &site.world, Conf::tls(&site.world, THERE)).await;
+        let far = Gateway::start(kind, &site.world, conf(THERE, true)).await;
         processes.push(Process::gateway(far));
     }
     Running { peer, place, processes }

@@ -39,7 +39,7 @@ struct Start {
 
 pub(super) async fn measure(_site: &Site, pace: &Pace) -> Vec<Row> {
     // Of its own: the builds of all other works are fewer.
-    let site = Site { world: World::alone().await, peers: Vec::new() };
+    let site = Site { world: World::alone().await, peers: Vec::new(), before: None };
     site.populate(BUILDS).await;
     let build = site.build(HERE, Source::of(LOG).address).await;
     let mut starts = Vec::new();
