@@ -66,6 +66,26 @@ async fn what_came_before_an_upstream_broke_is_delivered_and_counted_and_the_end
 }
 
 #[tokio::test]
+async fn what_came_before_a_broken_record_is_delivered_and_counted() {
+    let site = Site::new();
+    for path in PATHS.iter().filter(|path| path.upstream != Side::Plain) {
+        for bytes in [1, 1000, BULK] {
+            let case = format!("{path}, {bytes} bytes");
+            let Rig { relay, mut viewer, mut upstream } = path.rig(&site).await;
+            let log = log(bytes, 6);
+            arrive(&mut upstream, &log).await;
+            // What is no TLS record, right behind those that are.
+            assert_eq!(upstream.tcp().try_write(&[23, 3, 3, 255, 255, 0, 0]).unwrap(), 7);
+            let mut got = Vec::new();
+            let ((ended, meter), _in_order) = tokio::join!(carry_and_go(relay), rest(&mut viewer, &mut got));
+            assert!(matches!(ended, Err(Fault::UpstreamBroke(_))), "{case}: {ended:?}");
+            assert_same(&got, &log, &case);
+            assert_eq!(meter.bytes(), log.len() as u64, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_end_while_bytes_are_on_their_way_is_in_order_after_all_of_them() {
     let site = Site::new();
     for path in &PATHS {
