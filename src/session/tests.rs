@@ -20,6 +20,7 @@ use crate::tasks::Tasks;
 use crate::upstream::Itself;
 
 mod candidate;
+mod paths;
 mod table;
 mod ways;
 
@@ -45,14 +46,18 @@ impl Site {
 
     /// The same with these keys of `policy`, and a script for them.
     async fn deciding(registry: &str, policy: &str, script: &str) -> Self {
+        Self::configured(registry, "", &format!("policy: {{{policy}}}"), script).await
+    }
+
+    /// The same with these keys of the listener, and these beside it.
+    async fn configured(registry: &str, listener: &str, keys: &str, script: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("new.lua"), script).unwrap();
         let file = dir.path().join("fingerpost.yaml");
         std::fs::write(dir.path().join("registry.yaml"), registry).unwrap();
-        let listener = "{name: finger, address: \"127.0.0.1:0\", request_timeout: 1h}";
-        let text = format!(
-            "hostname: relay.test\nlisteners: [{listener}]\nregistry: {{file: registry.yaml}}\npolicy: {{{policy}}}\n"
-        );
+        let listener = format!("{{name: finger, address: \"127.0.0.1:0\", request_timeout: 1h, {listener}}}");
+        let text =
+            format!("hostname: relay.test\nlisteners: [{listener}]\nregistry: {{file: registry.yaml}}\n{keys}\n");
         std::fs::write(&file, text).unwrap();
         let (metrics, tasks) = (Metrics::new(), Tasks::new());
         let settings = config::read_yaml(&file).usable().unwrap().settings;
@@ -95,15 +100,19 @@ impl Site {
 
     /// A viewer's end, and the stream that serves it.
     async fn visited(&mut self) -> (TcpStream, Visit<'_>, Record) {
-        let SocketAddr::V4(address) = self.listeners.addresses()[0].1 else { panic!() };
-        let viewer = TcpSocket::new_v4().unwrap();
-        viewer.set_recv_buffer_size(4096).unwrap();
-        let viewer = viewer.connect(address.into()).await.unwrap();
-        let incoming = self.queue.recv().await.unwrap();
+        let (viewer, incoming) = self.connected().await;
         let record = Record::open(Arc::clone(&self.shared.metrics), "finger", incoming.peer);
         let request_timeout = incoming.config.settings.request_timeout;
         let visit = Visit { shared: &self.shared, viewer: incoming.greet().await.unwrap(), request_timeout };
         (viewer, visit, record)
+    }
+
+    async fn connected(&mut self) -> (TcpStream, Incoming) {
+        let SocketAddr::V4(address) = self.listeners.addresses()[0].1 else { panic!() };
+        let viewer = TcpSocket::new_v4().unwrap();
+        viewer.set_recv_buffer_size(4096).unwrap();
+        let viewer = viewer.connect(address.into()).await.unwrap();
+        (viewer, self.queue.recv().await.unwrap())
     }
 
     /// How often a stream ended so.
