@@ -8,6 +8,7 @@ use rustix::io::ioctl_fionread;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 use super::tls::{Site, foreign_client};
 use super::*;
@@ -236,6 +237,11 @@ async fn end(upstream: &mut Peer, viewer: &mut Peer, case: impl fmt::Display) {
 async fn complete<T>(relay: &mut Relay, peers: impl Future<Output = T>, case: impl fmt::Display) -> T {
     let relaying = async { relay.run().await.unwrap_or_else(|fault| panic!("{case}: {fault}")) };
     tokio::join!(relaying, peers).1
+}
+
+/// Ends the test where bytes that are missing would be waited for in vain.
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(30), work).await.expect("nothing moves any more")
 }
 
 /// Closes with RST.

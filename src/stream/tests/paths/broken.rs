@@ -51,7 +51,7 @@ async fn what_came_before_an_upstream_broke_is_delivered_and_counted_and_the_end
         let Rig { relay, mut viewer, mut upstream } = path.narrow(&site).await;
         let (log, watch) = (held_log(), Watch::over(&relay));
         let breaking = async {
-            let mut got = hold(&mut viewer, &mut upstream, &watch, &log).await;
+            let mut got = soon(hold(&mut viewer, &mut upstream, &watch, &log)).await;
             drop(watch);
             reset_peer(upstream);
             (rest(&mut viewer, &mut got).await, got)
@@ -99,7 +99,7 @@ async fn assert_ends_in_order(rig: Rig, close_notify: bool, path: &Path) {
     let Rig { mut relay, mut viewer, mut upstream } = rig;
     let (log, watch) = (held_log(), Watch::over(&relay));
     let ending = async {
-        let mut got = hold(&mut viewer, &mut upstream, &watch, &log).await;
+        let mut got = soon(hold(&mut viewer, &mut upstream, &watch, &log)).await;
         if close_notify {
             upstream.shutdown().await.unwrap();
         } else {
@@ -110,7 +110,7 @@ async fn assert_ends_in_order(rig: Rig, close_notify: bool, path: &Path) {
         viewer.shutdown().await.unwrap();
         got
     };
-    let got = complete(&mut relay, ending, path).await;
+    let got = soon(complete(&mut relay, ending, path)).await;
     assert_same(&got, &log, path);
     assert_eq!(relay.meter.bytes(), log.len() as u64, "{path}");
     assert_eq!(relay.meter.spliced(), path.splices, "{path}");
@@ -123,7 +123,7 @@ async fn a_viewer_that_resets_while_bytes_wait_for_it_has_left_with_what_it_took
         let Rig { mut relay, mut viewer, mut upstream } = path.narrow(&site).await;
         let (log, watch) = (held_log(), Watch::over(&relay));
         let leaving = async {
-            let got = hold(&mut viewer, &mut upstream, &watch, &log).await;
+            let got = soon(hold(&mut viewer, &mut upstream, &watch, &log)).await;
             let taken = watch.meter.bytes();
             reset_peer(viewer);
             (got, taken)
@@ -173,7 +173,7 @@ async fn a_viewer_that_takes_nothing_is_cut_and_gets_no_end_in_order() {
         let (log, watch, mut held) = (held_log(), Watch::over(&relay), HeldClock::new());
         let timeout = relay.settings.viewer_stall_timeout;
         let pausing = async {
-            let got = hold(&mut viewer, &mut upstream, &watch, &log).await;
+            let got = soon(hold(&mut viewer, &mut upstream, &watch, &log)).await;
             held.release();
             (got, Instant::now())
         };
@@ -197,7 +197,7 @@ async fn a_cancelled_stream_is_counted_right_and_gets_no_end_in_order() {
         let (log, watch) = (held_log(), Watch::over(&relay));
         let mut got = tokio::select! {
             ended = relay.carry() => panic!("{path}: {ended:?}"),
-            got = hold(&mut viewer, &mut upstream, &watch, &log) => got,
+            got = soon(hold(&mut viewer, &mut upstream, &watch, &log)) => got,
         };
         assert_eq!(relay.pipes.open(), 0, "{path}: a pipe with bytes in it is closed");
         let counted = relay.meter.bytes() as usize;

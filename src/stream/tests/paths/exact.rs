@@ -19,7 +19,7 @@ async fn assert_arrives(rig: Rig, seed: u64, path: &Path) {
         let sending = send(&mut upstream, &log, Dice(seed));
         tokio::join!(sending, receive(&mut viewer, &watch, Dice(seed + 100))).1
     };
-    let got = complete(&mut relay, talking, &case).await;
+    let got = soon(complete(&mut relay, talking, &case)).await;
     assert_same(&got, &log, &case);
     assert_eq!(relay.meter.bytes(), log.len() as u64, "{case}");
     assert!(relay.meter.first_byte().is_some(), "{case}");
@@ -63,7 +63,7 @@ async fn an_empty_log_is_an_end_and_nothing_else() {
     let site = Site::new();
     for path in &PATHS {
         let Rig { mut relay, mut viewer, mut upstream } = path.rig(&site).await;
-        complete(&mut relay, end(&mut upstream, &mut viewer, path), path).await;
+        soon(complete(&mut relay, end(&mut upstream, &mut viewer, path), path)).await;
         assert_eq!((relay.meter.bytes(), relay.meter.first_byte()), (0, None), "{path}");
     }
 }
@@ -73,7 +73,7 @@ async fn single_bytes_arrive_one_by_one() {
     let site = Site::new();
     for path in &PATHS {
         let Rig { mut relay, mut viewer, mut upstream } = path.rig(&site).await;
-        complete(&mut relay, spell(&mut upstream, &mut viewer, path), path).await;
+        soon(complete(&mut relay, spell(&mut upstream, &mut viewer, path), path)).await;
         assert_eq!(relay.meter.bytes(), 256, "{path}");
         assert!(!relay.meter.spliced(), "{path}");
     }
@@ -94,7 +94,7 @@ async fn a_line_of_a_hundred_megabytes_arrives() {
     part.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = 0);
     for path in &PATHS {
         let Rig { mut relay, mut viewer, mut upstream } = path.rig(&site).await;
-        complete(&mut relay, exchange_line(&mut upstream, &mut viewer, &part, path), path).await;
+        soon(complete(&mut relay, exchange_line(&mut upstream, &mut viewer, &part, path), path)).await;
         assert_eq!(relay.meter.bytes(), 100 * part.len() as u64, "{path}");
         assert_eq!(relay.meter.spliced(), path.splices, "{path}");
     }
@@ -114,7 +114,7 @@ async fn bulk_and_lines_take_turns() {
     for path in &PATHS {
         let Rig { mut relay, mut viewer, mut upstream } = path.rig(&site).await;
         let watch = Watch::over(&relay);
-        complete(&mut relay, take_turns(&mut upstream, &mut viewer, &watch, path), path).await;
+        soon(complete(&mut relay, take_turns(&mut upstream, &mut viewer, &watch, path), path)).await;
     }
 }
 

@@ -61,16 +61,25 @@ async fn a_viewer_that_leaves_an_idle_stream_is_noticed() {
 async fn a_viewer_that_resets_an_idle_stream_is_noticed_without_a_timer() {
     let site = Site::new();
     for path in &PATHS {
-        let Rig { mut relay, mut viewer, mut upstream } = path.rig(&site).await;
-        let (watch, _held) = (Watch::over(&relay), HeldClock::new());
-        let leaving = async {
-            settle(&mut viewer, &mut upstream, &watch, path).await;
-            reset_peer(viewer);
-        };
-        let (ended, ()) = tokio::join!(relay.carry(), leaving);
-        assert!(matches!(ended, Err(Fault::ViewerLeft)), "{path}: {ended:?}");
-        assert_eq!(relay.meter.bytes(), 500_005, "{path}");
+        for half_closed in [false, true] {
+            assert_reset_is_noticed(path.rig(&site).await, half_closed, path).await;
+        }
     }
+}
+
+async fn assert_reset_is_noticed(rig: Rig, half_closed: bool, path: &Path) {
+    let Rig { mut relay, mut viewer, mut upstream } = rig;
+    let (watch, _held) = (Watch::over(&relay), HeldClock::new());
+    if half_closed {
+        viewer.shutdown().await.unwrap();
+    }
+    let leaving = async {
+        settle(&mut viewer, &mut upstream, &watch, path).await;
+        reset_peer(viewer);
+    };
+    let (ended, ()) = tokio::join!(relay.carry(), leaving);
+    assert!(matches!(ended, Err(Fault::ViewerLeft)), "{path}: {ended:?}");
+    assert_eq!(relay.meter.bytes(), 500_005, "{path}");
 }
 
 #[tokio::test(start_paused = true)]
