@@ -15,14 +15,14 @@ use crate::generation::Generation;
 use crate::keyring::Keyring;
 use crate::listener::Listeners;
 use crate::metrics::Metrics;
-use crate::names::Hostname;
-use crate::request::Query;
-use crate::route::{Reply, Tags, Target, Way};
+use crate::route::Tags;
 use crate::tasks::Tasks;
 use crate::upstream::Itself;
 
 mod candidate;
+mod paths;
 mod table;
+mod ways;
 
 const UUID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -46,14 +46,18 @@ impl Site {
 
     /// The same with these keys of `policy`, and a script for them.
     async fn deciding(registry: &str, policy: &str, script: &str) -> Self {
+        Self::configured(registry, "", &format!("policy: {{{policy}}}"), script).await
+    }
+
+    /// The same with these keys of the listener, and these beside it.
+    async fn configured(registry: &str, listener: &str, keys: &str, script: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("new.lua"), script).unwrap();
         let file = dir.path().join("fingerpost.yaml");
         std::fs::write(dir.path().join("registry.yaml"), registry).unwrap();
-        let listener = "{name: finger, address: \"127.0.0.1:0\", request_timeout: 1h}";
-        let text = format!(
-            "hostname: relay.test\nlisteners: [{listener}]\nregistry: {{file: registry.yaml}}\npolicy: {{{policy}}}\n"
-        );
+        let listener = format!("{{name: finger, address: \"127.0.0.1:0\", request_timeout: 1h, {listener}}}");
+        let text =
+            format!("hostname: relay.test\nlisteners: [{listener}]\nregistry: {{file: registry.yaml}}\n{keys}\n");
         std::fs::write(&file, text).unwrap();
         let (metrics, tasks) = (Metrics::new(), Tasks::new());
         let settings = config::read_yaml(&file).usable().unwrap().settings;
@@ -96,15 +100,19 @@ impl Site {
 
     /// A viewer's end, and the stream that serves it.
     async fn visited(&mut self) -> (TcpStream, Visit<'_>, Record) {
-        let SocketAddr::V4(address) = self.listeners.addresses()[0].1 else { panic!() };
-        let viewer = TcpSocket::new_v4().unwrap();
-        viewer.set_recv_buffer_size(4096).unwrap();
-        let viewer = viewer.connect(address.into()).await.unwrap();
-        let incoming = self.queue.recv().await.unwrap();
+        let (viewer, incoming) = self.connected().await;
         let record = Record::open(Arc::clone(&self.shared.metrics), "finger", incoming.peer);
         let request_timeout = incoming.config.settings.request_timeout;
         let visit = Visit { shared: &self.shared, viewer: incoming.greet().await.unwrap(), request_timeout };
         (viewer, visit, record)
+    }
+
+    async fn connected(&mut self) -> (TcpStream, Incoming) {
+        let SocketAddr::V4(address) = self.listeners.addresses()[0].1 else { panic!() };
+        let viewer = TcpSocket::new_v4().unwrap();
+        viewer.set_recv_buffer_size(4096).unwrap();
+        let viewer = viewer.connect(address.into()).await.unwrap();
+        (viewer, self.queue.recv().await.unwrap())
     }
 
     /// How often a stream ended so.
@@ -150,21 +158,6 @@ async fn asked(upstream: &TcpListener) -> TcpStream {
     stream.read_exact(&mut line).await.unwrap();
     assert_eq!(line, format!("{UUID}\n").as_bytes());
     stream
-}
-
-/// Asks for `line` and goes `way` with it, as if the policy had decided so.
-async fn take(
-    visit: &mut Visit<'_>,
-    line: &str,
-    limits: Limits,
-    way: Way,
-    record: &mut Record,
-) -> Result<Ending, Fault> {
-    let deciding = visit.shared.deciding();
-    let settings = limits.apply(&deciding.generation.settings.stream);
-    let expiry = Expiry::after(limits.max_duration);
-    let asked = Asked::new(visit.shared, deciding, Query::parse(line).unwrap(), settings, expiry);
-    asked.take(way, &mut visit.viewer, record).await
 }
 
 #[tokio::test]
@@ -300,72 +293,6 @@ async fn the_policys_stall_timeout_holds_in_the_place_of_the_configurations() {
     tokio::join!(flood, visit.converse(allowed(limits), &mut record));
     drop(record);
     assert_eq!(site.ended("viewer_stalled", "viewer"), 1, "the configuration allows five minutes");
-}
-
-#[tokio::test]
-async fn a_reply_is_all_that_the_viewer_gets_and_ends_like_a_log() {
-    let mut site = Site::new().await;
-    let (mut viewer, mut visit, mut record) = site.visited().await;
-    let text = "cloud  3 builds\r\noffice  1 build\n".repeat(500);
-    let way = Way::Reply(Reply::new(&text).unwrap());
-    let said = async {
-        let result = take(&mut visit, "zones", Limits::default(), way, &mut record).await;
-        end(&result, &mut record);
-        take_leave(&mut visit.viewer.transport, None).await
-    };
-    let read = async {
-        let got = rest(&mut viewer).await;
-        drop(viewer);
-        got
-    };
-    let (left, got) = tokio::join!(said, read);
-    left.unwrap();
-    assert!(got == text, "{} bytes of {}", got.len(), text.len());
-    assert_eq!(record.meter.bytes(), text.len() as u64);
-    drop((record, visit));
-    assert_eq!(site.ended("replied", "nobody"), 1);
-}
-
-#[tokio::test]
-async fn a_reply_that_nobody_takes_is_given_up_after_the_stall_timeout() {
-    let mut site = Site::new().await;
-    let (_viewer, mut visit, mut record) = site.visited().await;
-    socket2::SockRef::from(visit.viewer.transport.tcp()).set_send_buffer_size(4096).unwrap();
-    let way = Way::Reply(Reply::new(&"x".repeat(Reply::MAX_LEN)).unwrap());
-    let limits = Limits { stall_timeout: limit(0.05), ..Limits::default() };
-    let ended = take(&mut visit, "zones", limits, way, &mut record).await;
-    assert!(matches!(ended, Err(Fault::ViewerStalled(after)) if after == Duration::from_millis(50)), "{ended:?}");
-}
-
-#[tokio::test]
-async fn a_host_of_the_policys_choice_gets_the_line_though_it_names_no_build() {
-    let mut site = Site::new().await;
-    let (mut viewer, mut visit, mut record) = site.visited().await;
-    let host = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let target = Target::connect(Hostname::parse("127.0.0.1").unwrap(), host.local_addr().unwrap().port());
-    let serve = async {
-        let mut stream = accept(&host).await;
-        let mut line = [0; 12];
-        stream.read_exact(&mut line).await.unwrap();
-        stream.write_all(&line).await.unwrap();
-    };
-    let way = Way::Targets(vec![target]);
-    let (ended, ()) = tokio::join!(take(&mut visit, "zones@west", Limits::default(), way, &mut record), serve);
-    assert!(matches!(ended, Ok(Ending::Complete)), "{ended:?}");
-    drop(visit);
-    assert_eq!(rest(&mut viewer).await, "zones@west\r\n");
-}
-
-#[tokio::test]
-async fn executors_and_gateways_are_never_asked_for_what_is_no_build() {
-    let mut site = Site::new().await;
-    let (_viewer, mut visit, mut record) = site.visited().await;
-    let host = || Hostname::parse("127.0.0.1").unwrap();
-    let (chosen, executor) = (Target::connect(host(), 1), Target::new(crate::route::TargetKind::Direct, host(), 1));
-    let way = Way::Targets(vec![chosen, executor]);
-    let ended = take(&mut visit, "zones@west", Limits::default(), way, &mut record).await;
-    let Err(Fault::Policy(why)) = ended else { panic!("{ended:?}") };
-    assert_eq!(why, "it gave the target direct 127.0.0.1:1 for a request that names no build");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Streams over real loopback sockets: bytes in, bytes and verdict out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -11,21 +12,22 @@ use super::*;
 mod bytes;
 mod endings;
 mod half_close;
+mod paths;
 mod replies;
 mod tls;
 
 /// Two ends of one connection.
 pub(super) async fn loopback() -> (TcpStream, TcpStream) {
-    narrow_loopback(None).await
+    sized_loopback(None).await
 }
 
 /// Two ends of one connection, whose kernel buffers hold about `buffer` bytes.
-async fn narrow_loopback(buffer: Option<u32>) -> (TcpStream, TcpStream) {
+async fn sized_loopback(buffer: Option<u32>) -> (TcpStream, TcpStream) {
     let (listener, socket) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
     if let Some(bytes) = buffer {
-        for narrow in [&listener, &socket] {
-            narrow.set_send_buffer_size(bytes).unwrap();
-            narrow.set_recv_buffer_size(bytes).unwrap();
+        for end in [&listener, &socket] {
+            end.set_send_buffer_size(bytes).unwrap();
+            end.set_recv_buffer_size(bytes).unwrap();
         }
     }
     connect(listener, socket).await
@@ -52,8 +54,8 @@ struct Relay {
     viewer: Transport,
     upstream: Transport,
     settings: settings::Stream,
-    pipes: Pipes,
-    meter: Meter,
+    pipes: Arc<Pipes>,
+    meter: Arc<Meter>,
 }
 
 /// The far ends.
@@ -68,8 +70,8 @@ impl Relay {
     }
 
     async fn with_buffers(bytes: Option<u32>) -> (Self, Peers) {
-        let (viewer, viewer_peer) = narrow_loopback(bytes).await;
-        let (upstream, upstream_peer) = narrow_loopback(bytes).await;
+        let (viewer, viewer_peer) = sized_loopback(bytes).await;
+        let (upstream, upstream_peer) = sized_loopback(bytes).await;
         for tcp in [&viewer, &upstream] {
             tune(tcp, &settings::Stream::default());
         }
@@ -79,7 +81,7 @@ impl Relay {
 
     /// Never splices.
     fn copying(mut self) -> Self {
-        self.pipes = Pipes::new(0);
+        self.pipes = Arc::new(Pipes::new(0));
         self
     }
 
@@ -116,7 +118,8 @@ impl Peers {
 }
 
 fn relay(viewer: Transport, upstream: Transport) -> Relay {
-    Relay { viewer, upstream, settings: settings::Stream::default(), pipes: Pipes::new(4), meter: Meter::new() }
+    let (pipes, meter) = (Arc::new(Pipes::new(4)), Arc::new(Meter::new()));
+    Relay { viewer, upstream, settings: settings::Stream::default(), pipes, meter }
 }
 
 /// Bytes that look like nothing else, always the same for the same `seed`.

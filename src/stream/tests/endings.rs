@@ -5,7 +5,7 @@ use super::*;
 const SHORT: Duration = Duration::from_millis(50);
 
 /// Sends without end; the relay decides when it is over.
-pub(super) async fn flood(upstream: &mut TcpStream) {
+pub(super) async fn flood(upstream: &mut (impl tokio::io::AsyncWrite + Unpin)) {
     let block = noise(256 << 10, 2);
     while upstream.write_all(&block).await.is_ok() {}
 }

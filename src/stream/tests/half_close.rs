@@ -1,6 +1,5 @@
 //! A viewer that stops talking and one that leaves send the same FIN.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Wake;
 

@@ -24,7 +24,7 @@ async fn a_reply_arrives_exactly_and_is_counted() {
 
 #[tokio::test]
 async fn a_reply_that_nobody_takes_ends_by_its_deadline() {
-    let (viewer, _peer) = narrow_loopback(Some(4096)).await;
+    let (viewer, _peer) = sized_loopback(Some(4096)).await;
     let (mut viewer, meter) = (Transport::Plain(viewer), Meter::new());
     let deadline = Duration::from_millis(50);
     let text = "x".repeat(1 << 20);

@@ -16,13 +16,13 @@ use crate::tls;
 use crate::transport::Records;
 
 /// A server for `localhost`, and the files it was loaded from.
-struct Site {
+pub(super) struct Site {
     folder: tempfile::TempDir,
-    server: tls::Server,
+    pub(super) server: tls::Server,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new(Vec::new()).unwrap();
@@ -49,7 +49,7 @@ impl Site {
         Self { folder, server }
     }
 
-    fn ca(&self) -> PathBuf {
+    pub(super) fn ca(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
@@ -58,7 +58,7 @@ impl Site {
         self.connected_over(loopback().await).await
     }
 
-    async fn connected_over(&self, (far, near): (TcpStream, TcpStream)) -> (tls::Stream, tls::Stream) {
+    pub(super) async fn connected_over(&self, (far, near): (TcpStream, TcpStream)) -> (tls::Stream, tls::Stream) {
         let client = tls::Client::load(&ClientTls {
             identity: None,
             trust: Trust { ca: self.ca(), crl: None, version1_certificates: false },
@@ -74,18 +74,22 @@ impl Site {
         let (far, near) = loopback().await;
         let wire = Wire::default();
         let tap = Tap { tcp: near, wire: Arc::clone(&wire) };
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(foreign_client(&self.ca())));
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(foreign_client(&self.ca(), rustls::ALL_VERSIONS)));
         let name = ServerName::try_from("localhost").unwrap();
         let (accepted, connected) = tokio::join!(self.server.accept(far), connector.connect(name, tap));
         (accepted.unwrap().stream, connected.unwrap(), wire)
     }
 }
 
-fn foreign_client(ca: &Path) -> rustls::ClientConfig {
+/// A client of TLS that is no relay of ours.
+pub(super) fn foreign_client(
+    ca: &Path,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth()
