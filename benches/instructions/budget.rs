@@ -18,7 +18,7 @@ const FILE: &str = "benches/instructions/budget.yaml";
 const HEADER: &str = "\
 # What one short stream takes, in instructions. Written by
 #     cargo bench --profile guard --bench instructions -- record
-# and checked by tests/run. Functions are without what they call; those below 1/500 of their stream are left out.
+# and checked by tests/run. Functions are without what they call; those below 0.2 % of their stream are left out.
 ";
 
 /// How far a count may be from what was recorded, in percent. See README.md for where it comes from.
@@ -59,8 +59,10 @@ impl Budget {
     /// Takes `count` for what a stream of `case` may take from now on.
     pub(crate) fn record(&mut self, case: Case, count: Count) {
         let Count { instructions, mut functions } = count;
-        functions.retain(|_, cost| cost.unsigned_abs() * 500 >= instructions);
-        self.0.insert(case.to_string(), Recorded { instructions, functions });
+        let mut recorded = Recorded { instructions, functions: BTreeMap::new() };
+        functions.retain(|_, cost| *cost >= recorded.least());
+        recorded.functions = functions;
+        self.0.insert(case.to_string(), recorded);
     }
 
     /// Writes the file.
@@ -86,16 +88,21 @@ impl Budget {
 }
 
 impl Recorded {
-    /// The functions that grew most, one a line.
+    /// What a function takes at least that is worth a line.
+    fn least(&self) -> i64 {
+        i64::try_from(self.instructions / 500).unwrap_or(i64::MAX)
+    }
+
+    /// The functions that grew most, one a line. One without a line took less than would be worth it.
     fn growth(&self, count: &Count) -> String {
-        let before = |function: &String| self.functions.get(function).copied().unwrap_or(0);
+        let before = |function: &String| self.functions.get(function).copied().unwrap_or_else(|| self.least());
         let mut grown: Vec<_> = count.functions.iter().map(|(name, now)| (now - before(name), now, name)).collect();
+        grown.retain(|(more, ..)| *more > 0);
         grown.sort_unstable_by(|one, other| other.cmp(one));
-        let mut text =
-            "  more   of which now   in (not what it calls; what was below 1/500 counts as nothing before)".to_owned();
+        let mut text = "    more     now   function, without what it calls".to_owned();
         for (more, now, function) in grown.into_iter().take(SHOWN) {
             // Writing to a string cannot fail.
-            let _written = write!(text, "\n{more:>+6}   {now:>12}   {function}");
+            let _written = write!(text, "\n{more:>+8} {now:>7}   {function}");
         }
         text
     }

@@ -110,10 +110,12 @@ fn named<'a>(text: &'a str, names: &mut BTreeMap<&'a str, &'a str>) -> &'a str {
     }
 }
 
-/// The function whatever it was called by: callgrind puts `'2` behind one that calls itself.
+/// The function by a name that it keeps: callgrind puts `'2` behind one that calls itself, and has but an address, which
+/// the next build changes, for one that an assembler made without a name.
 fn once(function: &str) -> &str {
     match function.rsplit_once('\'') {
         Some((name, depth)) if depth.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ if function.starts_with("0x") => "code without a name",
         _ => function,
     }
 }
