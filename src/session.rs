@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tracing::{Level, debug, warn};
 
-use self::asked::Asked;
+use self::asked::{Asked, Found};
 use self::expiry::Expiry;
 use crate::admission::{Admission, Connection, Limits};
 use crate::candidate::Decider;
@@ -40,46 +40,22 @@ struct Visit<'a> {
 pub async fn serve(shared: Arc<Shared>, incoming: Incoming) {
     let mut record = Record::open(Arc::clone(&shared.metrics), &incoming.config.settings.name, incoming.peer);
     let request_timeout = incoming.config.settings.request_timeout;
-    match incoming.greet().await {
+    // In a box, which is gone before hours of following begin: a handshake takes some KiB of state.
+    match Box::pin(incoming.greet()).await {
         Ok(viewer) => Visit { shared: &shared, viewer, request_timeout }.begin(&mut record).await,
         Err(fault) => end(&Err(fault), &mut record),
     }
 }
 
-impl Visit<'_> {
-    /// Asks the policy whether the viewer may ask. A stream that was let in is told to the policy when it ends: to the
-    /// one that decided its route, or to this one if it never came to that.
-    async fn begin(self, record: &mut Record) {
-        let identity = self.viewer.identity.as_ref();
-        let subject = identity.map(|identity| identity.subject.as_str());
-        record.greeted(self.viewer.peer, self.viewer.server_name.as_deref(), subject);
-        let policy = self.shared.generation().policy.clone();
-        let connection = Connection {
-            listener: &self.viewer.listener,
-            peer: self.viewer.peer.ip(),
-            server_name: self.viewer.server_name.as_deref(),
-            identity,
-        };
-        let admission = policy.accept(&connection, &self.shared.known(&self.shared.registry.snapshot()));
-        if let Ok(Admission::Allow { .. }) = &admission {
-            tell(policy.into(), self.shared, record);
-        }
-        self.converse(admission.map_err(|failure| Fault::Policy(failure.to_string())), record).await;
+impl<'a> Visit<'a> {
+    async fn begin(&mut self, record: &mut Record) {
+        let admission = self.admit(record);
+        self.converse(admission, record).await;
     }
 
     /// Answers the viewer, and takes leave of it in an orderly way whatever the answer was.
-    async fn converse(mut self, admission: Result<Admission, Fault>, record: &mut Record) {
-        let result = match admission {
-            Ok(Admission::Allow { limits, tags }) => {
-                record.admitted(tags);
-                self.answer(limits, record).await
-            }
-            Ok(Admission::Refuse { text, tags }) => {
-                record.admitted(tags);
-                Ok(Ending::Refused(text))
-            }
-            Err(fault) => Err(fault),
-        };
+    async fn converse(&mut self, admission: Result<Admission, Fault>, record: &mut Record) {
+        let result = self.answer(admission, record).await;
         // Now, not after the leave: a viewer that takes its time to close is no longer stream, and no fault.
         end(&result, record);
         let farewell = match &result {
@@ -91,7 +67,46 @@ impl Visit<'_> {
         let _left_early = take_leave(&mut self.viewer.transport, farewell).await;
     }
 
-    async fn answer(&mut self, limits: Limits, record: &mut Record) -> Result<Ending, Fault> {
+    /// Does what the policy says, until the viewer has all of it.
+    async fn answer(&mut self, admission: Result<Admission, Fault>, record: &mut Record) -> Result<Ending, Fault> {
+        let limits = match admission? {
+            Admission::Allow { limits, tags } => {
+                record.admitted(tags);
+                limits
+            }
+            Admission::Refuse { text, tags } => {
+                record.admitted(tags);
+                return Ok(Ending::Refused(text));
+            }
+        };
+        // In a box, which is gone once bytes flow: what it takes to decide and to dial, an idle stream does not keep.
+        let (asked, found) = Box::pin(self.ask(limits, record)).await?;
+        asked.take(found, &mut self.viewer, record).await
+    }
+
+    /// Asks the policy whether the viewer may ask. A stream that was let in is told to the policy when it ends: to the
+    /// one that decided its route, or to this one if it never came to that.
+    fn admit(&self, record: &mut Record) -> Result<Admission, Fault> {
+        let identity = self.viewer.identity.as_ref();
+        let subject = identity.map(|identity| identity.subject.as_str());
+        record.greeted(self.viewer.peer, self.viewer.server_name.as_deref(), subject);
+        let policy = self.shared.generation().policy.clone();
+        let connection = Connection {
+            listener: &self.viewer.listener,
+            peer: self.viewer.peer.ip(),
+            server_name: self.viewer.server_name.as_deref(),
+            identity,
+        };
+        let admission = policy.accept(&connection, &self.shared.known(&self.shared.registry.snapshot()));
+        let admission = admission.map_err(|failure| Fault::Policy(failure.to_string()));
+        if let Ok(Admission::Allow { .. }) = &admission {
+            tell(policy.into(), self.shared, record);
+        }
+        admission
+    }
+
+    /// Reads the request, and finds what it leads to.
+    async fn ask(&mut self, limits: Limits, record: &mut Record) -> Result<(Asked<'a>, Found), Fault> {
         let expiry = Expiry::after(limits.max_duration);
         let patience = limits.request_timeout.map_or(self.request_timeout, Limit::get);
         let query = expiry.within(request::read(&mut self.viewer.transport, patience)).await?;
@@ -102,7 +117,8 @@ impl Visit<'_> {
         stream::tune(self.viewer.transport.tcp(), &settings);
         let asked = Asked::new(self.shared, deciding, query, settings, expiry);
         let route = asked.decide(&self.viewer, record).await?;
-        asked.take(route.way, &mut self.viewer, record).await
+        let found = asked.find(route.way, &self.viewer, record).await?;
+        Ok((asked, found))
     }
 }
 

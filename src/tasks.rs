@@ -36,6 +36,9 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         let stop = self.stop.clone();
+        // Handed on by value, it would have its room three times in what is spawned: compilers give what is moved into
+        // a future a place of its own.
+        let task = Box::pin(task);
         self.spawn(span, async move {
             let _unless_stopped = stop.run_until_cancelled(task).await;
         });

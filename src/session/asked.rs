@@ -2,6 +2,7 @@
 //! what the viewer is told of a failure is its caller's.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::pin::pin;
 use std::sync::Arc;
 
 use super::expiry::Expiry;
@@ -32,7 +33,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// Where a request leads.
-enum Found {
+pub(super) enum Found {
     /// The policy's own words, instead of a log.
     Reply(Reply),
     /// The policy's own words, why there is no log.
@@ -77,17 +78,22 @@ impl<'a> Asked<'a> {
         Ok(route)
     }
 
-    /// Goes the way that was decided, to its end.
-    pub(super) async fn take(&self, way: Way, viewer: &mut Viewer, record: &mut Record) -> Result<Ending, Fault> {
-        match self.expiry.within(self.find(way, viewer, record)).await? {
+    /// Goes the way that was decided, up to where bytes begin to flow.
+    pub(super) async fn find(&self, way: Way, viewer: &Viewer, record: &mut Record) -> Result<Found, Fault> {
+        self.expiry.within(self.reach(way, viewer, record)).await
+    }
+
+    /// Has the viewer take what was found, to its end.
+    pub(super) async fn take(&self, found: Found, viewer: &mut Viewer, record: &mut Record) -> Result<Ending, Fault> {
+        match found {
             Found::Refused(text) => Ok(Ending::Refused(text)),
             Found::Reply(reply) => self.say(&reply, viewer, record).await,
-            Found::Reached(reached) => self.follow(*reached, viewer, record).await,
+            Found::Reached(reached) => self.follow(reached, viewer, record).await,
         }
     }
 
     /// Dials the way's targets. If all of them failed and the registry now leads elsewhere, goes there, once.
-    async fn find(&self, way: Way, viewer: &Viewer, record: &mut Record) -> Result<Found, Fault> {
+    async fn reach(&self, way: Way, viewer: &Viewer, record: &mut Record) -> Result<Found, Fault> {
         let first = match way {
             Way::Targets(targets) => targets,
             Way::Reply(reply) => return Ok(Found::Reply(reply)),
@@ -141,13 +147,21 @@ impl<'a> Asked<'a> {
 
     /// Carries the log. An upstream that ends without a byte may never have taken the request: then the next target
     /// is asked, of which there are finitely many.
-    async fn follow(&self, mut reached: Reached, viewer: &mut Viewer, record: &mut Record) -> Result<Ending, Fault> {
+    async fn follow(
+        &self,
+        mut reached: Box<Reached>,
+        viewer: &mut Viewer,
+        record: &mut Record,
+    ) -> Result<Ending, Fault> {
         loop {
             record.reached(&reached);
             stream::tune(reached.transport.tcp(), &self.settings);
-            let (from, to) = (&mut reached.transport, &mut viewer.transport);
-            let carried = stream::carry(to, from, &self.settings, &self.shared.pipes, &record.meter);
-            let carried = self.expiry.within(carried).await;
+            let carried = {
+                let (from, to) = (&mut reached.transport, &mut viewer.transport);
+                // By reference: a future that is handed on by value has its room twice.
+                let carrying = pin!(stream::carry(to, from, &self.settings, &self.shared.pipes, &record.meter));
+                self.expiry.within(carrying).await
+            };
             let silent = record.meter.bytes() == 0;
             let end = match carried {
                 Ok(()) if silent => Ok(()),
@@ -158,11 +172,12 @@ impl<'a> Asked<'a> {
                 }
             };
             let line = self.query.forwarded()?;
-            let meant = self.shared.dialler.after_silence(reached, end, &line, &self.deciding.how);
-            let meant = self.expiry.within(async { Ok(meant.await) }).await?;
+            let meant = self.shared.dialler.after_silence(*reached, end, &line, &self.deciding.how);
+            // In a box: hardly any stream comes here, and none should keep room for it.
+            let meant = Box::pin(self.expiry.within(async { Ok(meant.await) })).await?;
             match meant.map_err(|unreached| give_up(unreached, record))? {
                 Silence::EmptyLog => return Ok(Ending::Complete),
-                Silence::Instead(next) => reached = *next,
+                Silence::Instead(next) => reached = next,
             }
         }
     }

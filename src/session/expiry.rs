@@ -30,7 +30,8 @@ impl Expiry {
     pub(super) async fn within<T>(self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         match self.0 {
             None => work.await,
-            Some(Set { at, after }) => timeout_at(at, work).await.unwrap_or(Err(Fault::Expired(after))),
+            // In a box, because its timer would have its room in every stream, and hardly any has such a limit.
+            Some(Set { at, after }) => Box::pin(timeout_at(at, work)).await.unwrap_or(Err(Fault::Expired(after))),
         }
     }
 }

@@ -26,6 +26,10 @@ mod ways;
 
 const UUID: &str = "0123456789abcdef0123456789abcdef";
 
+/// What every stream keeps while it waits for its log's next line, in bytes, besides what it has in boxes. There are
+/// thousands of them, and a future grows without a word when a phase that is over in a moment leaves its box.
+const MOST_KEPT: usize = 2600;
+
 /// Longer than any test takes. The paused clock reaches it at once where a test hangs.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
@@ -163,7 +167,7 @@ async fn asked(upstream: &TcpListener) -> TcpStream {
 #[tokio::test]
 async fn a_refused_connection_is_told_why_before_it_asks() {
     let mut site = Site::new().await;
-    let (mut viewer, visit, mut record) = site.visited().await;
+    let (mut viewer, mut visit, mut record) = site.visited().await;
     let tags = Tags::new([("reason", "night")]).unwrap();
     let admission = Ok(Admission::Refuse { text: "Come back at nine".to_owned(), tags });
     let read = async {
@@ -182,7 +186,7 @@ async fn a_refused_connection_is_told_why_before_it_asks() {
 #[tokio::test]
 async fn a_policy_that_fails_to_admit_is_blamed_and_lets_nobody_in() {
     let mut site = Site::new().await;
-    let (mut viewer, visit, mut record) = site.visited().await;
+    let (mut viewer, mut visit, mut record) = site.visited().await;
     let read = async {
         let got = rest(&mut viewer).await;
         drop(viewer);
@@ -198,7 +202,7 @@ async fn a_policy_that_fails_to_admit_is_blamed_and_lets_nobody_in() {
 #[tokio::test]
 async fn without_a_word_of_the_policy_a_stream_is_as_configured() {
     let (mut site, executor) = Site::with_executor().await;
-    let (mut viewer, visit, mut record) = site.visited().await;
+    let (mut viewer, mut visit, mut record) = site.visited().await;
     let watch = async {
         viewer.write_all(format!("{UUID}\n").as_bytes()).await.unwrap();
         asked(&executor).await.write_all(b"log").await.unwrap();
@@ -213,7 +217,7 @@ async fn without_a_word_of_the_policy_a_stream_is_as_configured() {
 #[tokio::test(start_paused = true)]
 async fn the_policys_request_timeout_holds_in_the_place_of_the_listeners() {
     let mut site = Site::new().await;
-    let (mut viewer, visit, mut record) = site.visited().await;
+    let (mut viewer, mut visit, mut record) = site.visited().await;
     let start = Instant::now();
     let limits = Limits { request_timeout: limit(2.0), ..Limits::default() };
     let read = async {
@@ -230,7 +234,7 @@ async fn the_policys_request_timeout_holds_in_the_place_of_the_listeners() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_whose_time_is_over_ends_in_order_with_what_came() {
     let (mut site, executor) = Site::with_executor().await;
-    let (mut viewer, visit, mut record) = site.visited().await;
+    let (mut viewer, mut visit, mut record) = site.visited().await;
     let start = Instant::now();
     let watch = async {
         viewer.write_all(format!("{UUID}\n").as_bytes()).await.unwrap();
@@ -251,7 +255,7 @@ async fn a_stream_whose_time_is_over_ends_in_order_with_what_came() {
 #[tokio::test(start_paused = true)]
 async fn a_gateway_learns_at_once_that_the_time_is_over() {
     let (mut site, gateway) = Site::with_gateway().await;
-    let (mut viewer, visit, mut record) = site.visited().await;
+    let (mut viewer, mut visit, mut record) = site.visited().await;
     let watch = async {
         viewer.write_all(format!("{UUID}\n").as_bytes()).await.unwrap();
         let mut upstream = asked(&gateway).await;
@@ -268,7 +272,7 @@ async fn a_gateway_learns_at_once_that_the_time_is_over() {
 #[tokio::test(start_paused = true)]
 async fn a_viewer_that_never_asks_may_not_stay_longer_than_a_stream() {
     let mut site = Site::new().await;
-    let (mut viewer, visit, mut record) = site.visited().await;
+    let (mut viewer, mut visit, mut record) = site.visited().await;
     let read = async {
         let got = rest(&mut viewer).await;
         drop(viewer);
@@ -283,7 +287,7 @@ async fn a_viewer_that_never_asks_may_not_stay_longer_than_a_stream() {
 #[tokio::test]
 async fn the_policys_stall_timeout_holds_in_the_place_of_the_configurations() {
     let (mut site, executor) = Site::with_executor().await;
-    let (mut viewer, visit, mut record) = site.visited().await;
+    let (mut viewer, mut visit, mut record) = site.visited().await;
     let limits = Limits { stall_timeout: limit(0.05), ..Limits::default() };
     let flood = async {
         viewer.write_all(format!("{UUID}\n").as_bytes()).await.unwrap();
@@ -301,7 +305,7 @@ async fn what_decided_a_stream_that_lives_on_keeps_no_engine_after_a_reload() {
     let script = format!("return {{ api = 1, route = function() return relay.refuse('no') end, {ended} }}");
     let policy = "file: new.lua, candidate: {file: new.lua}";
     let mut site = Site::deciding(&format!("builds: [{{uuid: {UUID}}}]"), policy, &script).await;
-    let (mut viewer, visit, mut record) = site.visited().await;
+    let (mut viewer, mut visit, mut record) = site.visited().await;
     let ask = async {
         viewer.write_all(format!("{UUID}\n").as_bytes()).await.unwrap();
         assert_eq!(rest(&mut viewer).await, "no");
@@ -324,4 +328,14 @@ async fn what_decided_a_stream_that_lives_on_keeps_no_engine_after_a_reload() {
     assert_eq!((told, engines(&first)), (Some(1.0.into()), (1, 0)));
     reload(3);
     assert_eq!(engines(&first), (0, 0));
+}
+
+#[tokio::test]
+async fn a_stream_that_waits_for_the_next_line_keeps_little() {
+    let mut site = Site::new().await;
+    let SocketAddr::V4(address) = site.listeners.addresses()[0].1 else { panic!() };
+    let _viewer = TcpSocket::new_v4().unwrap().connect(address.into()).await.unwrap();
+    let serving = serve(Arc::clone(&site.shared), site.queue.recv().await.unwrap());
+    let kept = size_of_val(&serving);
+    assert!(kept <= MOST_KEPT, "{kept}");
 }

@@ -11,7 +11,7 @@ fn trialled(site: &Site, policy: &'static str, result: &'static str) -> u64 {
 async fn where_a_candidate_fails_the_viewer_gets_its_log_all_the_same() {
     let script = "return { api = 1, route = function(request) error('no') end }";
     let (mut site, executor) = Site::with_candidate("candidate: {file: new.lua, percent: 100}", script).await;
-    let (mut viewer, visit, mut record) = site.visited().await;
+    let (mut viewer, mut visit, mut record) = site.visited().await;
     let watch = async {
         viewer.write_all(format!("{UUID}\n").as_bytes()).await.unwrap();
         asked(&executor).await.write_all(b"log").await.unwrap();
@@ -33,7 +33,7 @@ async fn got(viewer: &mut TcpStream) -> String {
 async fn a_candidates_route_that_leads_nowhere_is_its_failure() {
     let script = "return { api = 1, route = function() return relay.connect{ host = '127.0.0.1', port = 1 } end }";
     let (mut site, _executor) = Site::with_candidate("candidate: {file: new.lua, percent: 100}", script).await;
-    let (mut viewer, visit, mut record) = site.visited().await;
+    let (mut viewer, mut visit, mut record) = site.visited().await;
     let watch = async {
         assert_eq!(got(&mut viewer).await, "Internal streaming error");
         drop(viewer);
@@ -52,7 +52,7 @@ async fn a_candidate_that_fails_when_it_is_asked_again_leaves_the_stream_to_the_
             return relay.connect{ host = '127.0.0.1', port = 1 }
         end }";
     let (mut site, executor) = Site::with_candidate("candidate: {file: new.lua, percent: 100}", script).await;
-    let (mut viewer, visit, mut record) = site.visited().await;
+    let (mut viewer, mut visit, mut record) = site.visited().await;
     let watch = async {
         assert_eq!(got(&mut viewer).await, "log");
         drop(viewer);

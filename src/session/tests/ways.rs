@@ -17,7 +17,8 @@ async fn take(
     let settings = limits.apply(&deciding.generation.settings.stream);
     let expiry = Expiry::after(limits.max_duration);
     let asked = Asked::new(visit.shared, deciding, Query::parse(line).unwrap(), settings, expiry);
-    asked.take(way, &mut visit.viewer, record).await
+    let found = asked.find(way, &visit.viewer, record).await?;
+    asked.take(found, &mut visit.viewer, record).await
 }
 
 #[tokio::test]
