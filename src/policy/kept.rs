@@ -2,11 +2,11 @@
 //! the values of gateways. Scripts see no difference but in time. Never grows past its bounds, and never keeps a
 //! registry's old components alive.
 
-use std::collections::HashMap;
 use std::ptr;
 use std::sync::{Arc, Weak};
 
 use mlua::{AnyUserData, Lua, LuaString};
+use rustc_hash::FxHashMap;
 
 use super::facts::Fact;
 use crate::names::{Hostname, Zone};
@@ -18,11 +18,11 @@ const MAX_ZONES: usize = 256;
 /// The things kept, which live in the engine.
 #[derive(Default)]
 pub(super) struct Kept {
-    names: HashMap<Zone, LuaString>,
+    names: FxHashMap<Zone, LuaString>,
     /// What `gateways` were made from. Weak, so that an engine at rest holds nothing of the registry; while it is
     /// held, no other components can have their address.
     components: Weak<Components>,
-    gateways: HashMap<Box<[u8]>, Vec<Listed>>,
+    gateways: FxHashMap<Box<[u8]>, Vec<Listed>>,
 }
 
 /// A gateway, and what scripts see of it.

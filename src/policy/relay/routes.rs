@@ -182,8 +182,12 @@ fn choice(gateway: &Gateway) -> Choice {
 /// One gateway, or a list of gateways. Metatables are not asked: a list is what it holds.
 fn gateway_list(value: &Value) -> Vec<Arc<Gateway>> {
     let Value::Table(list) = value else { return borrow(value).into_iter().collect() };
-    let length = list.raw_len().min(MAX_LISTED);
-    (1..=length).filter_map(|position| listed(list, position)).collect()
+    let length = list.raw_len();
+    let mut gateways = Vec::new();
+    if length <= MAX_LISTED && facts::each(list, |gateway| gateways.push(Arc::clone(gateway))) {
+        return gateways;
+    }
+    (1..=length.min(MAX_LISTED)).filter_map(|position| listed(list, position)).collect()
 }
 
 fn listed(list: &Table, position: usize) -> Option<Arc<Gateway>> {
