@@ -281,7 +281,7 @@ async fn everything_is_told_to_programs_too() {
     ];
     assert_eq!(
         said["decision"],
-        json!({"policy": first, "rule": "the rule for tenant acme", "file": "built-in default", "line": 22,
+        json!({"policy": first, "rule": "the rule for tenant acme", "file": "built-in default", "line": 23,
                "handed_over": [{"file": first, "line": 2, "to": "zuul"}], "outcome": "targets", "targets": gateways,
                "text": null, "failure": null, "tags": {}, "invariant": null})
     );
