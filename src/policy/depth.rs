@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mlua::Lua;
+use mlua::debug::Debug;
 
-use super::FailureKind;
 use super::failure::Complaint;
+use super::{FailureKind, library};
 
 /// Said in the place of Luau's "C stack overflow".
 pub(super) const NESTED: &str = "the policy nested too many coroutines, metamethods or functions that library functions \
@@ -79,7 +80,9 @@ impl Depth {
             self.rest.store(REST, Ordering::Relaxed);
             return false;
         }
-        nests(most)
+        // What the library does on top of the script is over before the script's next turn, which has the right line.
+        let is_ours = |frame: &Debug<'_>| frame.source().short_src.as_deref() == Some(library::CHUNK);
+        nests(most) && !lua.inspect_stack(0, is_ours).unwrap_or_default()
     }
 
     /// Reads what a call came to, and says so if it was too deep: whatever it came to then is an accident.
