@@ -16,8 +16,9 @@ function policy.route(request)
   if not worker then
     return relay.refuse("Build did not start yet")
   end
-  if worker.zone and worker.zone ~= relay.zone then
-    local gateways = relay.gateways(worker.zone)
+  local zone = worker.zone
+  if zone and zone ~= relay.zone then
+    local gateways = relay.gateways(zone)
     if #gateways > 0 then
       return relay.via(gateways)
     end

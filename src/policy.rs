@@ -20,6 +20,7 @@ mod description;
 mod engine;
 mod facts;
 mod failure;
+mod hand;
 mod hooks;
 mod jobs;
 mod journal;

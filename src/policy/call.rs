@@ -9,7 +9,7 @@ use super::description::Phase;
 use super::rank::rank;
 use super::{Known, Moment, Request, World};
 use crate::names::BuildId;
-use crate::registry::Snapshot;
+use crate::registry::{Components, Snapshot};
 
 /// Lines that one call may print.
 const MAX_LINES: usize = 16;
@@ -21,12 +21,19 @@ pub(super) struct Call {
     /// `None` while there is nothing to know.
     held: Option<Held>,
     seed: u64,
-    /// What is the same for all requests for one build, and for as good as no other.
-    affinity: u64,
+    affinity: Affinity,
     explaining: bool,
     printed: usize,
     /// Lines that it may print beyond what others may.
     allowance: usize,
+}
+
+/// What is the same for all requests for one build, and for as good as no other.
+#[derive(Debug)]
+enum Affinity {
+    /// Of a build; few policies want to know.
+    Build(BuildId),
+    Known(u64),
 }
 
 /// What is known during a call, kept for as long as it runs.
@@ -59,9 +66,16 @@ impl Call {
     }
 
     pub(super) fn deciding(request: &Request<'_>, explaining: bool) -> Self {
-        let key = request.uuid.map_or(request.query, BuildId::as_str);
-        let affinity = rank(0, key.as_bytes());
+        let affinity = match request.uuid {
+            Some(uuid) => Affinity::Build(uuid.clone()),
+            None => Affinity::Known(rank(0, request.query.as_bytes())),
+        };
         Self { seed: request.seed, affinity, explaining, ..Self::of(Phase::Deciding, &request.known) }
+    }
+
+    /// The components that there are, and the number by which this request orders what is equally good.
+    pub(super) fn components(&self) -> Option<(&Arc<Components>, u64)> {
+        self.held.as_ref().map(|held| (&held.snapshot.components, self.seed))
     }
 
     /// How many lines may follow the one that is to be printed now; `None` if that is one too many.
@@ -69,6 +83,21 @@ impl Call {
         let left = (MAX_LINES + self.allowance).checked_sub(self.printed + 1)?;
         self.printed += 1;
         Some(left)
+    }
+}
+
+impl Affinity {
+    fn get(&self) -> u64 {
+        match self {
+            Self::Build(uuid) => rank(0, uuid.as_str().as_bytes()),
+            Self::Known(affinity) => *affinity,
+        }
+    }
+}
+
+impl Default for Affinity {
+    fn default() -> Self {
+        Self::Known(0)
     }
 }
 
@@ -102,7 +131,7 @@ pub(super) fn seed(lua: &Lua) -> u64 {
 
 /// The number by which every request for the same build orders what is equally good.
 pub(super) fn affinity(lua: &Lua) -> u64 {
-    lua.app_data_ref::<Call>().map(|call| call.affinity).unwrap_or_default()
+    lua.app_data_ref::<Call>().map(|call| call.affinity.get()).unwrap_or_default()
 }
 
 /// Whether somebody wants to know which line made a route.

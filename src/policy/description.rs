@@ -28,9 +28,9 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     /// Whether a value is one of these.
     pub(super) is: fn(&Value) -> bool,
-    /// Whether the element of a list at a position, counted from 1, is one of these. Quicker than to take it out, which
-    /// pins it.
-    pub(super) stands_at: fn(&Table, usize) -> bool,
+    /// Whether a list holds these and nothing else, in a row. Quicker than to take them out, which pins each; where it
+    /// says no, a closer look may still find a list of these.
+    pub(super) fill: fn(&Table) -> bool,
 }
 
 /// A kind with all that a script can read of it.

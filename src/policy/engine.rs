@@ -4,12 +4,12 @@
 use std::iter;
 use std::sync::Arc;
 
-use mlua::{Function, IntoLuaMulti, Lua, Value};
+use mlua::{Either, Function, IntoLuaMulti, Lua, UserDataRef, Value};
 
 use super::answer::{Decision, Made};
 use super::call::Call;
 use super::description::Phase;
-use super::facts::{self, ConnectionFacts, EndedFacts, Fact, RequestFacts};
+use super::facts::{ConnectionFacts, EndedFacts, Fact};
 use super::failure::Complaint;
 use super::hooks::{Has, Hooks};
 use super::jobs::{Asked, Job, Planned};
@@ -60,10 +60,7 @@ impl Engine {
 
     /// Decides one request; also says at which line that was, if `explaining`.
     pub(super) fn decide(&self, request: &Request<'_>, explaining: bool) -> Result<Made, Complaint> {
-        let facts = facts::made(self.machine.lua(), RequestFacts::new(request));
-        let facts = facts.map_err(|error| self.at_beginning(&self.hooks.route, self.machine.complaint(&error)))?;
-        let value = self.call(&self.hooks.route, Call::deciding(request, explaining), facts)?;
-        answer::read(&value).map_err(|complaint| self.at_beginning(&self.hooks.route, complaint))
+        self.routed(request, explaining).map_err(|complaint| self.spotted(&self.hooks.route, complaint))
     }
 
     /// Lets one connection in or refuses it.
@@ -122,13 +119,27 @@ impl Engine {
         self.hooks.has()
     }
 
+    fn routed(&self, request: &Request<'_>, explaining: bool) -> Result<Made, Complaint> {
+        let machine = &self.machine;
+        let given = machine.hand().give(machine.lua(), request, explaining);
+        let given = given.map_err(|error| machine.complaint(&error))?;
+        match machine.decide(Call::deciding(request, explaining), &self.hooks.route, given)? {
+            Either::<UserDataRef<Fact<Made>>, Value>::Left(made) => Ok(made.0.clone()),
+            Either::Right(value) => answer::read(&value),
+        }
+    }
+
     /// Calls one hook under the limits.
     fn call(&self, hook: &Function, call: Call, arguments: impl IntoLuaMulti) -> Result<Value, Complaint> {
-        // At which line memory ran out, Luau does not say.
-        self.machine.run(call, hook, arguments).map_err(|complaint| match complaint.spot {
+        self.machine.run(call, hook, arguments).map_err(|complaint| self.spotted(hook, complaint))
+    }
+
+    /// Places in `hook` what has no place: at which line memory ran out, Luau does not say.
+    fn spotted(&self, hook: &Function, complaint: Complaint) -> Complaint {
+        match complaint.spot {
             Some(_) => complaint,
             None => self.at_beginning(hook, complaint),
-        })
+        }
     }
 
     /// Places in `hook` what may have gone wrong anywhere in it: its beginning is as good a line as any.

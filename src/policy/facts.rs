@@ -19,6 +19,7 @@ use mlua::{
 use super::answer::Made;
 use super::description::{self, Class, Kind, Name, Type};
 use super::failure::{Complaint, beginning, printable};
+use super::hand::{self, Of};
 use super::kept::Kept;
 use super::library::NetworkSet;
 use super::outside::ResponseFacts;
@@ -53,8 +54,10 @@ pub(super) trait Described: Sized + Send + Sync + 'static {
     const ABOUT: &'static str;
     /// All that a script can read of it.
     const FIELDS: &'static [Field<Self>];
+    /// Set where something of it is at hand when `route` is called.
+    const AT_HAND: Option<Of> = None;
     /// The type, for the description of what takes or returns one.
-    const KIND: Kind = Kind { name: Self::NAME, is: is::<Self>, stands_at: stands_at::<Self> };
+    const KIND: Kind = Kind { name: Self::NAME, is: is::<Self>, fill: fill::<Self> };
 }
 
 /// Describes every type of which scripts see values.
@@ -84,16 +87,15 @@ pub(super) struct Fact<T>(pub(super) T);
 impl<T: Described> UserData for Fact<T> {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
         fields.add_meta_field("__type", T::NAME);
+        if let Some(of) = T::AT_HAND {
+            fields.add_meta_field_with(MetaMethod::Index, move |lua| hand::reader::<T>(lua, of));
+        }
     }
 
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_meta_method(MetaMethod::Index, |lua, fact, key: Either<String, Value>| match Self::field(&key) {
-            Some(field) => (field.read)(lua, &fact.0),
-            None => {
-                let known = T::FIELDS.iter().map(|field| field.name.name);
-                Err(unknown_key(lua, T::NAME, &key.into_lua(lua)?, known))
-            }
-        });
+        if T::AT_HAND.is_none() {
+            methods.add_meta_method(MetaMethod::Index, Self::read);
+        }
         methods.add_meta_method(MetaMethod::NewIndex, |lua, _, (key, _): (Value, Value)| -> mlua::Result<()> {
             let text = format!("a {} is read-only; its {} cannot be set", T::NAME, quote(&key));
             Err(Complaint::raised(lua, FailureKind::Error, &text))
@@ -103,12 +105,41 @@ impl<T: Described> UserData for Fact<T> {
 }
 
 impl<T: Described> Fact<T> {
-    /// The field that `key` names. As text, because a key that is kept as a value of Lua's is pinned, looked up and
+    /// What a script reads at `key`. As text, because a key that is kept as a value of Lua's is pinned, looked up and
     /// unpinned again, which takes longer than all the rest of reading a field.
-    fn field(key: &Either<String, Value>) -> Option<&'static Field<T>> {
-        let name = key.as_ref().left()?;
-        T::FIELDS.iter().find(|field| field.name.name == name)
+    fn read(lua: &Lua, fact: &Self, key: Either<String, Value>) -> mlua::Result<Value> {
+        let field = key.as_ref().left().and_then(|name| T::FIELDS.iter().find(|field| field.name.name == name));
+        match field {
+            Some(field) => (field.read)(lua, &fact.0),
+            None => {
+                let known = T::FIELDS.iter().map(|field| field.name.name);
+                Err(unknown_key(lua, T::NAME, &key.into_lua(lua)?, known))
+            }
+        }
     }
+}
+
+/// Reads a field of a fact, for whoever has looked in vain for what is at hand.
+pub(super) fn fetch<T: Described>(
+    lua: &Lua,
+    (fact, key): (UserDataRef<Fact<T>>, Either<String, Value>),
+) -> mlua::Result<Value> {
+    Fact::read(lua, &fact, key)
+}
+
+/// Shows `look` the elements of `list` in their order, if it holds these facts and nothing else; otherwise says no, after
+/// some of them. Quicker than to take them out one by one, which pins each.
+pub(super) fn each<T: Described>(list: &Table, mut look: impl FnMut(&T)) -> bool {
+    let (length, mut count) = (list.raw_len(), 0_usize);
+    let shown = list.for_each(|position: f64, fact: UserDataRef<Fact<T>>| {
+        count += 1;
+        if count > length || position != count as f64 {
+            return Err(mlua::Error::runtime("not a list"));
+        }
+        look(&fact.0);
+        Ok(())
+    });
+    shown.is_ok() && count == length
 }
 
 /// The error of reading what `owner` does not have.
@@ -175,8 +206,8 @@ fn is<T: Described>(value: &Value) -> bool {
     value.as_userdata().is_some_and(|fact| fact.is::<Fact<T>>())
 }
 
-fn stands_at<T: Described>(list: &Table, position: usize) -> bool {
-    list.raw_get::<UserDataRef<Fact<T>>>(position).is_ok()
+fn fill<T: Described>(list: &Table) -> bool {
+    each::<T>(list, |_| ())
 }
 
 pub(super) const fn field<T>(

@@ -1,12 +1,13 @@
-//! What an engine keeps from call to call because it costs more to make than to find: the strings of zones' names, and
-//! the values of gateways. Scripts see no difference but in time. Never grows past its bounds, and never keeps a
+//! What an engine keeps from call to call because it costs more to make than to find: the strings of zones' names,
+//! the values of gateways, and ways through these. Scripts see no difference but in time. Never grows past its bounds, and never keeps a
 //! registry's old components alive.
 
-use std::collections::HashMap;
+use std::hash::Hasher as _;
 use std::ptr;
 use std::sync::{Arc, Weak};
 
 use mlua::{AnyUserData, Lua, LuaString};
+use rustc_hash::{FxHashMap, FxHasher};
 
 use super::facts::Fact;
 use crate::names::{Hostname, Zone};
@@ -15,14 +16,26 @@ use crate::registry::{Components, Gateway};
 /// Zones whose names or gateways are kept: a script may ask for any text.
 const MAX_ZONES: usize = 256;
 
+/// Ways through gateways that are kept, and the most gateways of one: in any order, four of them make 24.
+const MAX_WAYS: usize = 128;
+const MAX_STEPS: usize = 8;
+
 /// The things kept, which live in the engine.
 #[derive(Default)]
 pub(super) struct Kept {
-    names: HashMap<Zone, LuaString>,
+    names: FxHashMap<Zone, LuaString>,
     /// What `gateways` were made from. Weak, so that an engine at rest holds nothing of the registry; while it is
     /// held, no other components can have their address.
     components: Weak<Components>,
-    gateways: HashMap<Box<[u8]>, Vec<Listed>>,
+    gateways: FxHashMap<Box<[u8]>, Vec<Listed>>,
+    /// By a hash of where their gateways are in memory, which each way holds there.
+    ways: FxHashMap<u64, Through>,
+}
+
+/// A way through gateways without options, as scripts see it.
+struct Through {
+    gateways: Vec<Arc<Gateway>>,
+    way: AnyUserData,
 }
 
 /// A gateway, and what scripts see of it.
@@ -50,6 +63,7 @@ impl Kept {
         if !ptr::eq(self.components.as_ptr(), Arc::as_ptr(components)) {
             self.components = Arc::downgrade(components);
             self.gateways.clear();
+            self.ways.clear();
         }
         if !self.gateways.contains_key(zone) {
             let found = list(lua, components, zone)?;
@@ -64,6 +78,31 @@ impl Kept {
         }
         Ok(self.gateways.get(zone).map_or(&[], Vec::as_slice))
     }
+
+    /// The way through `gateways` in this order, if it was kept.
+    pub(super) fn way(&self, gateways: &[Arc<Gateway>]) -> Option<&AnyUserData> {
+        let Through { gateways: kept, way } = self.ways.get(&place(gateways))?;
+        let same = kept.len() == gateways.len() && kept.iter().zip(gateways).all(|(kept, it)| Arc::ptr_eq(kept, it));
+        same.then_some(way)
+    }
+
+    /// Keeps the `way` through `gateways` in this order, if there is room for it.
+    pub(super) fn keep_way(&mut self, gateways: Vec<Arc<Gateway>>, way: AnyUserData) {
+        if gateways.len() > MAX_STEPS {
+            return;
+        }
+        if self.ways.len() >= MAX_WAYS {
+            self.ways.clear();
+        }
+        self.ways.insert(place(&gateways), Through { gateways, way });
+    }
+}
+
+/// A hash of where `gateways` are.
+fn place(gateways: &[Arc<Gateway>]) -> u64 {
+    let mut hasher = FxHasher::default();
+    gateways.iter().for_each(|gateway| hasher.write_usize(Arc::as_ptr(gateway).addr()));
+    hasher.finish()
 }
 
 fn list(lua: &Lua, components: &Components, zone: &[u8]) -> mlua::Result<Vec<Listed>> {
@@ -96,6 +135,26 @@ mod tests {
             assert!(kept.gateways(&lua, &components, zone.as_str().as_bytes()).unwrap().is_empty());
             assert!(kept.names.len() <= MAX_ZONES && kept.gateways.len() <= MAX_ZONES);
         }
+    }
+
+    #[test]
+    fn a_way_is_that_through_these_gateways_in_this_order() {
+        let (lua, mut kept) = (Lua::new(), Kept::default());
+        let gateway =
+            |host: &str| Arc::new(crate::policy::tests::gateway(host, "there", crate::registry::State::Running));
+        let (a, b) = (gateway("a"), gateway("b"));
+        let way = lua.create_userdata(Fact(Arc::clone(&a))).unwrap();
+        kept.keep_way(vec![Arc::clone(&a), Arc::clone(&b)], way.clone());
+        assert_eq!(kept.way(&[Arc::clone(&a), Arc::clone(&b)]), Some(&way));
+        assert_eq!(kept.way(&[Arc::clone(&b), Arc::clone(&a)]), None);
+        assert_eq!(kept.way(&[a]), None);
+        assert_eq!(kept.way(&[gateway("a"), b]), None);
+        (0..2 * MAX_WAYS).for_each(|_| kept.keep_way(vec![gateway("c")], way.clone()));
+        assert!(kept.ways.len() <= MAX_WAYS);
+        kept.keep_way(vec![gateway("d"); MAX_STEPS + 1], way);
+        assert!(kept.ways.values().all(|through| through.gateways.len() <= MAX_STEPS));
+        kept.gateways(&lua, &Arc::default(), b"there").unwrap();
+        assert!(kept.ways.is_empty());
     }
 
     #[test]

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
 use bytesize::ByteSize;
-use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, Value};
+use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, LuaOptions, Value};
 
 use super::call::Call;
 use super::depth::Depth;
 use super::description::Namespace;
 use super::failure::{Chunks, Complaint};
+use super::hand::{Given, Hand};
 use super::kept::Kept;
 use super::limits::Stopwatch;
 use super::program::Program;
@@ -34,6 +35,7 @@ pub(super) struct Machine {
     /// Its names and limits, for messages.
     chunks: Chunks,
     memory: Memory,
+    hand: Hand,
     lua: Lua,
 }
 
@@ -65,10 +67,23 @@ impl Machine {
         function: &Function,
         arguments: impl IntoLuaMulti,
     ) -> Result<Value, Complaint> {
+        self.depth.start(0);
+        self.limited(call, || function.call(arguments))
+    }
+
+    /// Calls `route`, which decides, with what it is given at hand.
+    pub(super) fn decide<T: FromLuaMulti>(&self, call: Call, route: &Function, given: Given) -> Result<T, Complaint> {
+        let (asked, build, worker, way) = given;
+        // What calls it is a function as well.
+        self.depth.start(1);
+        let outcome = self.limited(call, || self.hand.call().call((route, asked, build, worker, way)));
+        outcome.inspect_err(|_| self.hand.let_go())
+    }
+
+    fn limited<T>(&self, call: Call, work: impl FnOnce() -> mlua::Result<T>) -> Result<T, Complaint> {
         self.set_call(call);
         self.start_watch();
-        self.depth.start();
-        let outcome = function.call::<Value>(arguments);
+        let outcome = work();
         self.set_call(Call::default());
         let outcome = outcome.map_err(|error| judge(&error, &self.chunks, self.memory));
         self.watch.stop(self.depth.stop(outcome))
@@ -82,6 +97,11 @@ impl Machine {
     /// What its scripts are called in messages.
     pub(super) fn chunks(&self) -> &Chunks {
         &self.chunks
+    }
+
+    /// What nearly every policy looks at.
+    pub(super) fn hand(&self) -> &Hand {
+        &self.hand
     }
 
     pub(super) fn lua(&self) -> &Lua {
@@ -104,6 +124,7 @@ impl Machine {
         lua.set_app_data(Call::loading());
         lua.set_app_data(program.chunks.clone());
         probe::prepare(&lua);
+        let hand = Hand::new(&lua)?;
         library::furnish(&lua, own)?;
         library::seal(&lua)?;
         let watch = Stopwatch::new(program.time_limit, program.keys.time);
@@ -113,7 +134,7 @@ impl Machine {
         watch.watch(&lua, &depth, more);
         let chunks = program.chunks.clone();
         let memory = Memory { limit: program.memory_limit, key: program.keys.memory };
-        Ok(Self { watch, depth, thread: Cell::new(thread::current().id()), chunks, memory, lua })
+        Ok(Self { watch, depth, thread: Cell::new(thread::current().id()), chunks, memory, hand, lua })
     }
 
     fn start_watch(&self) {

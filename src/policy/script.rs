@@ -29,7 +29,7 @@ pub(super) struct Script {
 /// What a script answered, and where.
 pub(super) struct Answer {
     pub(super) decision: Decision,
-    /// The script, or the module of it that made the answer.
+    /// The script, or the module of it that made the answer; empty for a route that need not be explained.
     pub(super) file: String,
     /// Known where it was asked for.
     pub(super) line: Option<usize>,
@@ -85,7 +85,11 @@ impl Script {
 
     pub(super) fn ask(&self, request: &Request<'_>, explaining: bool) -> Result<Answer, Failure> {
         let made = self.with(|engine| engine.decide(request, explaining))?;
-        let (file, line) = self.program.locate(made.spot);
+        // Only an explanation says where a route was made, and the names of files are long.
+        let (file, line) = match made.decision {
+            Decision::Route(_) if !explaining => (String::new(), None),
+            _ => self.program.locate(made.spot),
+        };
         Ok(Answer { decision: made.decision, file, line })
     }
 

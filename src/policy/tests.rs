@@ -1,6 +1,7 @@
 //! What a policy may expect of its engine, and the engine of a policy: on real scripts, through the public face.
 
 mod folders;
+mod hand;
 mod hooks;
 mod isolation;
 mod journal;

@@ -29,7 +29,7 @@ pub struct Build {
 }
 
 /// The executor that runs a build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Worker {
     /// The executor's host name.

@@ -37,7 +37,7 @@ gateways first.example:7979, TLS, running (first.example:7979)
          second.example:79, paused (second.example:79)
 relay    in no zone
 policy   built-in default
-decided  in line 22
+decided  in line 23
 route    1. gateway first.example:7979 over TLS
          2. gateway second.example:79
 "
@@ -48,7 +48,7 @@ route    1. gateway first.example:7979 over TLS
 async fn a_direct_route_is_explained() {
     let (code, out, err) = explain(&site("zone: west\n"), BUILD).await;
     assert_eq!((code, err.as_str()), (0, ""));
-    assert!(out.ends_with("decided  in line 25\nroute    1. direct executor.example:7900\n"), "{out}");
+    assert!(out.ends_with("decided  in line 26\nroute    1. direct executor.example:7900\n"), "{out}");
     let (code, out, _) = explain(&site(""), "aaaa").await;
     assert!(code == 0 && out.ends_with("route    1. direct 192.0.2.7:7900\n"), "{out}");
 }
@@ -119,7 +119,7 @@ route    1. direct executor.example:7900
 differs  without gateway first.example:7979 over TLS, which was 1.
          without gateway second.example:79, which was 2.
          with direct executor.example:7900 as 1.
-         decided by {new}:3 instead of built-in default:22
+         decided by {new}:3 instead of built-in default:23
 "
     );
     assert!(out.starts_with("registry 3 builds") && out.ends_with(&expected), "{out}");
@@ -139,7 +139,7 @@ async fn a_relay_of_another_zone_is_explained() {
     let (code, out, err) = explain_with(&site(""), &[&BUILD, &"--zone", &"west"]).await;
     assert_eq!((code, err.as_str()), (1, ""));
     assert!(
-        out.contains("\nwith     the relay in zone west\npolicy   built-in default\ndecided  in line 25\n"),
+        out.contains("\nwith     the relay in zone west\npolicy   built-in default\ndecided  in line 26\n"),
         "{out}"
     );
     let (code, out, _) = explain_with(&site("zone: west\n"), &[&BUILD, &"--no-zone"]).await;
@@ -281,7 +281,7 @@ async fn everything_is_told_to_programs_too() {
     ];
     assert_eq!(
         said["decision"],
-        json!({"policy": first, "rule": "the rule for tenant acme", "file": "built-in default", "line": 22,
+        json!({"policy": first, "rule": "the rule for tenant acme", "file": "built-in default", "line": 23,
                "handed_over": [{"file": first, "line": 2, "to": "zuul"}], "outcome": "targets", "targets": gateways,
                "text": null, "failure": null, "tags": {}, "invariant": null})
     );

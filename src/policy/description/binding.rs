@@ -7,6 +7,7 @@ use super::{Function, Namespace, Phase};
 use crate::policy::call;
 use crate::policy::facts::{self, quote};
 use crate::policy::failure::Complaint;
+use crate::policy::hand;
 
 /// The arguments of one call, each of which is what its parameter says.
 #[derive(Debug)]
@@ -39,7 +40,8 @@ pub(in crate::policy) fn table(lua: &Lua, namespace: &'static Namespace) -> mlua
     }
     for function in namespace.functions {
         let checked = move |lua: &Lua, (first, more)| function.checked(lua, namespace, &Arguments { first, more });
-        table.raw_set(function.name, lua.create_function(checked)?)?;
+        let checked = lua.create_function(checked)?;
+        table.raw_set(function.name, hand::quickened(lua, (namespace.name, function.name), checked)?)?;
     }
     for inner in namespace.inner {
         table.raw_set(inner.last_name(), self::table(lua, inner)?)?;

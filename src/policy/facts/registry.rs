@@ -6,6 +6,7 @@ use mlua::Value;
 
 use super::{Described, Field, NUMBER, STRING, TEXT, fact, field, optional, text, zone};
 use crate::policy::description::Type;
+use crate::policy::hand::Of;
 use crate::registry::{Build, Executor, Gateway, Worker};
 
 /// What a component says of itself.
@@ -14,6 +15,7 @@ const STATE: Type = Type::Word(&["running", "paused", "initializing", "stopped",
 impl Described for Arc<Build> {
     const NAME: &'static str = "Build";
     const ABOUT: &'static str = "A build that Zuul asked its executors for.";
+    const AT_HAND: Option<Of> = Some(Of::Build);
     const FIELDS: &'static [Field<Self>] = &[
         field("uuid", STRING, "The build's own uuid, 32 hexadecimal digits.", |lua, build| {
             text(lua, build.uuid.as_str())
@@ -44,6 +46,7 @@ impl Described for Arc<Build> {
 impl Described for Worker {
     const NAME: &'static str = "Worker";
     const ABOUT: &'static str = "The executor that runs a build.";
+    const AT_HAND: Option<Of> = Some(Of::Worker);
     const FIELDS: &'static [Field<Self>] = &[
         field("hostname", STRING, "The executor's host name.", |lua, worker| text(lua, worker.hostname.as_str())),
         field("log_port", NUMBER, "The port of its log streamer; nil if it registered none.", |_, worker| {

@@ -9,6 +9,7 @@ use super::{Described, Field, STRING, TEXT, fact, field, optional, text};
 use crate::names::BuildId;
 use crate::policy::Request;
 use crate::policy::description::Type;
+use crate::policy::hand::Of;
 use crate::registry::Build;
 use crate::tls::Identity;
 
@@ -40,6 +41,7 @@ impl RequestFacts {
 impl Described for RequestFacts {
     const NAME: &'static str = "Request";
     const ABOUT: &'static str = "What a viewer asked, and who asks.";
+    const AT_HAND: Option<Of> = Some(Of::Request);
     const FIELDS: &'static [Field<Self>] = &[
         field(
             "query",

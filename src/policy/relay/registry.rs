@@ -7,7 +7,7 @@ use mlua::{Lua, LuaString, Value};
 
 use crate::names::{BuildId, Zone};
 use crate::policy::FailureKind;
-use crate::policy::call::{self, Held};
+use crate::policy::call::{self, Call, Held};
 use crate::policy::description::{Arguments, Function, Parameter, Phases, Type, parameter};
 use crate::policy::facts::{Described as _, fact, text};
 use crate::policy::journal::Shared;
@@ -178,10 +178,11 @@ pub(super) const AGE: Function = Function {
 /// question, whether they can be dialled another.
 fn gateways(lua: &Lua, zone: &Value) -> mlua::Result<Value> {
     let Some(zone) = zone.as_string().map(LuaString::as_bytes) else { return Ok(Value::Nil) };
-    let Some(held) = call::held(lua) else { return Ok(Value::Nil) };
-    let seed = call::seed(lua);
-    let Some(mut kept) = lua.app_data_mut::<Kept>() else { return Ok(Value::Nil) };
-    let listed = kept.gateways(lua, &held.snapshot.components, &zone)?.iter();
+    let (Some(call), Some(mut kept)) = (lua.app_data_ref::<Call>(), lua.app_data_mut::<Kept>()) else {
+        return Ok(Value::Nil);
+    };
+    let Some((components, seed)) = call.components() else { return Ok(Value::Nil) };
+    let listed = kept.gateways(lua, components, &zone)?.iter();
     let mut ranked: Vec<_> =
         listed.map(|it| (it.gateway.state, rank(seed, it.gateway.id.as_bytes()), &it.value)).collect();
     ranked.sort_by_key(|(state, rank, _)| (*state, *rank));

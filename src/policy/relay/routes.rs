@@ -12,6 +12,7 @@ use crate::policy::answer::{Decision, Made, refusal, targets};
 use crate::policy::description::{Arguments, Function, Name, Parameter, Phases, Type, name, parameter};
 use crate::policy::facts::{self, Described, Fact, quote};
 use crate::policy::failure::{self, Complaint};
+use crate::policy::kept::Kept;
 use crate::policy::program::Surroundings;
 use crate::policy::{FailureKind, call, spelling};
 use crate::registry::{Gateway, Worker};
@@ -152,10 +153,20 @@ fn direct(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
 }
 
 fn via(lua: &Lua, arguments: &Arguments) -> mlua::Result<Value> {
-    match dialable(lua, &gateway_list(arguments.at(0)), arguments.at(1)) {
-        Ok(dialable) => routed(lua, "relay.via", targets(dialable), arguments.at(1)),
-        Err(problem) => Err(bad(lua, &format!("relay.via: {problem}"))),
+    let gateways = gateway_list(arguments.at(0));
+    // A route whose maker's line is wanted must really be made.
+    let plain = arguments.at(1).is_nil() && !call::is_explained(lua);
+    if let Some(way) = lua.app_data_ref::<Kept>().filter(|_| plain).and_then(|kept| kept.way(&gateways).cloned()) {
+        return Ok(Value::UserData(way));
     }
+    let way = match dialable(lua, &gateways, arguments.at(1)) {
+        Ok(dialable) => routed(lua, "relay.via", targets(dialable), arguments.at(1))?,
+        Err(problem) => return Err(bad(lua, &format!("relay.via: {problem}"))),
+    };
+    if let (true, Value::UserData(way), Some(mut kept)) = (plain, &way, lua.app_data_mut::<Kept>()) {
+        kept.keep_way(gateways, way.clone());
+    }
+    Ok(way)
 }
 
 /// Those of `gateways` that can be dialled, in the order that `options` ask for. Never empty.
@@ -182,8 +193,12 @@ fn choice(gateway: &Gateway) -> Choice {
 /// One gateway, or a list of gateways. Metatables are not asked: a list is what it holds.
 fn gateway_list(value: &Value) -> Vec<Arc<Gateway>> {
     let Value::Table(list) = value else { return borrow(value).into_iter().collect() };
-    let length = list.raw_len().min(MAX_LISTED);
-    (1..=length).filter_map(|position| listed(list, position)).collect()
+    let length = list.raw_len();
+    let mut gateways = Vec::new();
+    if length <= MAX_LISTED && facts::each(list, |gateway| gateways.push(Arc::clone(gateway))) {
+        return gateways;
+    }
+    (1..=length.min(MAX_LISTED)).filter_map(|position| listed(list, position)).collect()
 }
 
 fn listed(list: &Table, position: usize) -> Option<Arc<Gateway>> {

@@ -96,5 +96,7 @@ fn memory_is_flat_over_many_failures() {
         })
     };
     let before = after(100);
-    assert!(after(2_000) <= before + 1024);
+    // Luau takes memory by the page, and what survives lies in one page more or less.
+    const PAGE: usize = 16 << 10;
+    assert!(after(4_000) <= before + PAGE);
 }
