@@ -97,7 +97,7 @@ impl Path {
         let mut record = Record::open(Arc::clone(&site.shared.metrics), "finger", incoming.peer);
         let entering = async { if self.viewer_tls { certificate.watched(tcp).await } else { Box::new(tcp) as Peer } };
         let (viewer, mut peer) = tokio::join!(incoming.greet(), Box::pin(entering));
-        let mut visit = Visit { shared: &site.shared, viewer: viewer.unwrap(), request_timeout: PATIENCE };
+        let visit = Visit { shared: &site.shared, viewer: viewer.unwrap(), request_timeout: PATIENCE };
         let talking = async {
             peer.write_all(format!("{UUID}\n").as_bytes()).await.unwrap();
             let tcp = accept(&gateway).await;
@@ -105,7 +105,12 @@ impl Path {
             upstream.read_exact(&mut [0; UUID.len() + 1]).await.unwrap();
             talk(peer, upstream).await
         };
-        let ((), said) = tokio::join!(Box::pin(visit.converse(allowed(limits), &mut record)), Box::pin(talking));
+        let serving = async {
+            // It goes with its conversation, as the task of a stream does.
+            let mut visit = visit;
+            visit.converse(allowed(limits), &mut record).await;
+        };
+        let ((), said) = tokio::join!(Box::pin(serving), Box::pin(talking));
         let (bytes, spliced, lasted) = (record.meter.bytes(), record.meter.spliced(), record.meter.elapsed());
         let timed = record.meter.first_byte().is_some_and(|first| first <= lasted);
         drop(record);
