@@ -14,7 +14,7 @@ use tracing::{Level, debug, warn};
 
 use self::asked::{Asked, Found};
 use self::expiry::Expiry;
-use crate::admission::{Admission, Connection, Limits};
+use crate::admission::{Admission, Connection};
 use crate::candidate::Decider;
 use crate::fault::Fault;
 use crate::listener::{Incoming, Viewer};
@@ -36,14 +36,28 @@ struct Visit<'a> {
     request_timeout: Duration,
 }
 
+/// What a viewer gets.
+enum Answer<'a> {
+    /// The policy's own words, because it may not even ask.
+    Refused(String),
+    /// What its request led to.
+    Found(Asked<'a>, Found),
+}
+
 /// Serves one accepted connection to its end.
-pub async fn serve(shared: Arc<Shared>, incoming: Incoming) {
+///
+/// A log is followed for hours, and nearly all of what comes before that takes more memory: greeting, deciding, dialling.
+/// Each of the two has a box, which is gone when bytes flow.
+pub fn serve(shared: Arc<Shared>, incoming: Incoming) -> impl Future<Output = ()> + Send {
     let mut record = Record::open(Arc::clone(&shared.metrics), &incoming.config.settings.name, incoming.peer);
     let request_timeout = incoming.config.settings.request_timeout;
-    // In a box, which is gone before hours of following begin: a handshake takes some KiB of state.
-    match Box::pin(incoming.greet()).await {
-        Ok(viewer) => Visit { shared: &shared, viewer, request_timeout }.begin(&mut record).await,
-        Err(fault) => end(&Err(fault), &mut record),
+    let greeting = Box::pin(incoming.greet());
+    async move {
+        let viewer = match greeting.await {
+            Ok(viewer) => viewer,
+            Err(fault) => return end(&Err(fault), &mut record),
+        };
+        Visit { shared: &shared, viewer, request_timeout }.begin(&mut record).await;
     }
 }
 
@@ -67,23 +81,6 @@ impl<'a> Visit<'a> {
         let _left_early = take_leave(&mut self.viewer.transport, farewell).await;
     }
 
-    /// Does what the policy says, until the viewer has all of it.
-    async fn answer(&mut self, admission: Result<Admission, Fault>, record: &mut Record) -> Result<Ending, Fault> {
-        let limits = match admission? {
-            Admission::Allow { limits, tags } => {
-                record.admitted(tags);
-                limits
-            }
-            Admission::Refuse { text, tags } => {
-                record.admitted(tags);
-                return Ok(Ending::Refused(text));
-            }
-        };
-        // In a box, which is gone once bytes flow: what it takes to decide and to dial, an idle stream does not keep.
-        let (asked, found) = Box::pin(self.ask(limits, record)).await?;
-        asked.take(found, &mut self.viewer, record).await
-    }
-
     /// Asks the policy whether the viewer may ask. A stream that was let in is told to the policy when it ends: to the
     /// one that decided its route, or to this one if it never came to that.
     fn admit(&self, record: &mut Record) -> Result<Admission, Fault> {
@@ -105,8 +102,26 @@ impl<'a> Visit<'a> {
         admission
     }
 
-    /// Reads the request, and finds what it leads to.
-    async fn ask(&mut self, limits: Limits, record: &mut Record) -> Result<(Asked<'a>, Found), Fault> {
+    async fn answer(&mut self, admission: Result<Admission, Fault>, record: &mut Record) -> Result<Ending, Fault> {
+        let (asked, found) = match Box::pin(self.ask(admission, record)).await? {
+            Answer::Found(asked, found) => (asked, found),
+            Answer::Refused(text) => return Ok(Ending::Refused(text)),
+        };
+        asked.take(found, &mut self.viewer, record).await
+    }
+
+    /// Reads the request of a viewer that may ask, and finds what it leads to.
+    async fn ask(&mut self, admission: Result<Admission, Fault>, record: &mut Record) -> Result<Answer<'a>, Fault> {
+        let limits = match admission? {
+            Admission::Allow { limits, tags } => {
+                record.admitted(tags);
+                limits
+            }
+            Admission::Refuse { text, tags } => {
+                record.admitted(tags);
+                return Ok(Answer::Refused(text));
+            }
+        };
         let expiry = Expiry::after(limits.max_duration);
         let patience = limits.request_timeout.map_or(self.request_timeout, Limit::get);
         let query = expiry.within(request::read(&mut self.viewer.transport, patience)).await?;
@@ -118,7 +133,7 @@ impl<'a> Visit<'a> {
         let asked = Asked::new(self.shared, deciding, query, settings, expiry);
         let route = asked.decide(&self.viewer, record).await?;
         let found = asked.find(route.way, &self.viewer, record).await?;
-        Ok((asked, found))
+        Ok(Answer::Found(asked, found))
     }
 }
 

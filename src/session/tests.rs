@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::*;
+use crate::admission::Limits;
 use crate::config;
 use crate::generation::Generation;
 use crate::keyring::Keyring;
