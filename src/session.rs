@@ -7,6 +7,7 @@ mod expiry;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ enum Answer<'a> {
     /// The policy's own words, because it may not even ask.
     Refused(String),
     /// What its request led to.
-    Found(Asked<'a>, Found),
+    Found(Box<Asked<'a>>, Found),
 }
 
 /// Serves one accepted connection to its end.
@@ -63,13 +64,21 @@ pub fn serve(shared: Arc<Shared>, incoming: Incoming) -> impl Future<Output = ()
 
 impl<'a> Visit<'a> {
     async fn begin(&mut self, record: &mut Record) {
-        let admission = self.admit(record);
-        self.converse(admission, record).await;
+        let asking = {
+            let admission = self.admit(record);
+            Box::pin(self.ask(admission, record))
+        };
+        let answer = asking.await;
+        self.conclude(answer, record).await;
     }
 
-    /// Answers the viewer, and takes leave of it in an orderly way whatever the answer was.
-    async fn converse(&mut self, admission: Result<Admission, Fault>, record: &mut Record) {
-        let result = self.answer(admission, record).await;
+    /// Gives the viewer its answer, and takes leave of it in an orderly way whatever that was.
+    async fn conclude(&mut self, answer: Result<Answer<'a>, Fault>, record: &mut Record) {
+        let result = match answer {
+            Ok(Answer::Found(asked, found)) => asked.take(found, &mut self.viewer, record).await,
+            Ok(Answer::Refused(text)) => Ok(Ending::Refused(text)),
+            Err(fault) => Err(fault),
+        };
         // Now, not after the leave: a viewer that takes its time to close is no longer stream, and no fault.
         end(&result, record);
         let farewell = match &result {
@@ -102,14 +111,6 @@ impl<'a> Visit<'a> {
         admission
     }
 
-    async fn answer(&mut self, admission: Result<Admission, Fault>, record: &mut Record) -> Result<Ending, Fault> {
-        let (asked, found) = match Box::pin(self.ask(admission, record)).await? {
-            Answer::Found(asked, found) => (asked, found),
-            Answer::Refused(text) => return Ok(Ending::Refused(text)),
-        };
-        asked.take(found, &mut self.viewer, record).await
-    }
-
     /// Reads the request of a viewer that may ask, and finds what it leads to.
     async fn ask(&mut self, admission: Result<Admission, Fault>, record: &mut Record) -> Result<Answer<'a>, Fault> {
         let limits = match admission? {
@@ -130,7 +131,7 @@ impl<'a> Visit<'a> {
         tell(deciding.generation.policy.clone().into(), self.shared, record);
         let settings = limits.apply(&deciding.generation.settings.stream);
         stream::tune(self.viewer.transport.tcp(), &settings);
-        let asked = Asked::new(self.shared, deciding, query, settings, expiry);
+        let asked = Box::new(Asked::new(self.shared, deciding, query, settings, expiry));
         let route = asked.decide(&self.viewer, record).await?;
         let found = asked.find(route.way, &self.viewer, record).await?;
         Ok(Answer::Found(asked, found))
@@ -145,7 +146,7 @@ fn tell(decider: Decider, shared: &Arc<Shared>, record: &mut Record) {
 
 fn end(result: &Result<Ending, Fault>, record: &mut Record) {
     if let Err(fault) = result {
-        log(fault);
+        log(fault, record.viewer());
     }
     record.ended(result);
 }
@@ -158,10 +159,10 @@ async fn take_leave(viewer: &mut Transport, farewell: Option<&str>) -> Result<()
 }
 
 /// A peer's fault is no reason to wake anybody; ours is.
-fn log(fault: &Fault) {
+fn log(fault: &Fault, viewer: SocketAddr) {
     let blame = fault.blame().as_str();
     match fault.level() {
-        Level::WARN | Level::ERROR => warn!(blame, why = %fault, "stream failed"),
-        _ => debug!(blame, why = %fault, "stream failed"),
+        Level::WARN | Level::ERROR => warn!(%viewer, blame, why = %fault, "stream failed"),
+        _ => debug!(%viewer, blame, why = %fault, "stream failed"),
     }
 }
