@@ -31,6 +31,7 @@ use crate::names::{BuildId, Hostname, Zone};
 use crate::relay::Relay;
 use crate::tasks::Tasks;
 use crate::upstream::{self, Pace};
+use crate::workers::Workers;
 
 /// Longest time that one finished build may take through both zones.
 const ONCE: Duration = Duration::from_secs(30);
@@ -227,8 +228,8 @@ fn settings(zone: &str, listener: Listener, upstream: Upstream, registry: &Path)
 fn start(settings: Settings) -> Result<Relay> {
     let metrics = Metrics::new();
     let generation = Generation::load(1, settings, &Keyring::default(), &metrics)?;
-    let mut relay =
-        Relay::bind(generation, Passed::default(), Arc::clone(&metrics)).map_err(|errors| anyhow!("{errors:?}"))?;
+    let mut relay = Relay::bind(generation, Passed::default(), Workers::none(), Arc::clone(&metrics))
+        .map_err(|errors| anyhow!("{errors:?}"))?;
     relay.serve();
     Ok(relay)
 }

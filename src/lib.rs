@@ -48,3 +48,4 @@ pub mod transport;
 pub mod trial;
 pub mod upstream;
 pub mod watch;
+pub mod workers;

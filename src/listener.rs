@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, info_span};
 
@@ -52,6 +53,8 @@ pub struct Listeners {
     passed: Passed,
     metrics: metrics::Listeners,
     tasks: Tasks,
+    /// Where connections are accepted; `None` accepts them where the socket is bound.
+    host: Option<Handle>,
 }
 
 /// What a successful [`Listeners::apply`] did, by listener name.
@@ -94,12 +97,17 @@ enum Step {
 impl Listeners {
     /// No socket yet. Accept loops run in `tasks` and count in `metrics`.
     pub fn new(metrics: metrics::Listeners, tasks: Tasks) -> Self {
-        Self { sockets: Vec::new(), passed: Passed::default(), metrics, tasks }
+        Self { sockets: Vec::new(), passed: Passed::default(), metrics, tasks, host: None }
     }
 
     /// Gives the sockets that systemd passed, for listeners that are configured to use one.
     pub fn with_passed(self, passed: Passed) -> Self {
         Self { passed, ..self }
+    }
+
+    /// Has connections accepted by `host`.
+    pub fn on(self, host: Option<&Handle>) -> Self {
+        Self { host: host.cloned(), ..self }
     }
 
     /// Carries out `plan`, which cannot fail. Sockets no longer wanted are closed once the new ones are served.
@@ -133,11 +141,13 @@ impl Listeners {
     }
 
     /// Binds what is missing to make the open sockets those of `wanted`, without touching what is there. A socket is
-    /// kept where name and address, or the address alone, are still wanted. Needs tokio's runtime.
+    /// kept where name and address, or the address alone, are still wanted. Needs tokio's runtime, if it has no host.
     ///
     /// # Errors
     /// One [`BindError`] for each listener that cannot be bound.
     pub fn plan(&self, wanted: Vec<Arc<Config>>) -> Result<Plan, Vec<BindError>> {
+        // A socket belongs to the runtime that it is made in.
+        let _entered = self.host.as_ref().map(Handle::enter);
         let mut leaving = self.sockets.clone();
         let kept = keep(&wanted, &mut leaving);
         let mut errors = Vec::new();
@@ -198,7 +208,7 @@ impl Listeners {
         info!(listener = socket.name(), %address, "listening");
         let closed = socket.closed.clone();
         let accepting = accept::run(Arc::clone(socket), handler);
-        self.tasks.spawn_until_stopped(info_span!("accept", %address), async move {
+        self.tasks.spawn_until_stopped_on(self.host.as_ref(), info_span!("accept", %address), async move {
             let _unless_closed = closed.run_until_cancelled(accepting).await;
         });
     }

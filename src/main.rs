@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::thread;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
@@ -16,6 +17,7 @@ use fingerpost::listener::Passed;
 use fingerpost::logging::Logging;
 use fingerpost::policy::LoadError;
 use fingerpost::service::Service;
+use fingerpost::workers::Workers;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
@@ -40,11 +42,13 @@ fn main() -> ExitCode {
 fn run(source: &Source, passed: Passed) -> Result<Exit> {
     let loaded = source.load()?;
     let logging = Logging::start(&loaded.settings.log)?;
-    let runtime = runtime(loaded.settings.process.workers)?;
+    let workers = workers(loaded.settings.process.workers)?;
+    let runtime = runtime(Some(1))?;
     let ended = runtime.block_on(async {
-        let service = Service::start(source.clone(), loaded, passed, logging).await?;
+        let service = Service::start(source.clone(), loaded, passed, workers.clone(), logging).await?;
         service.run().await
     });
+    workers.stop();
     // A look-up of a name may hang in the C library for minutes; nobody waits for what it finds.
     runtime.shutdown_background();
     ended.map(|()| Exit::Done)
@@ -82,13 +86,22 @@ fn demo(once: bool, out: &mut dyn Write) -> Result<Exit> {
     })
 }
 
-/// Threads that serve streams: `workers` of them, or one a core.
-fn runtime(workers: Option<usize>) -> Result<Runtime> {
+/// Threads that serve streams: `wanted` of them, or one a core.
+fn workers(wanted: Option<usize>) -> Result<Workers> {
+    let count = match wanted {
+        Some(count) => count,
+        None => thread::available_parallelism().context("cannot count the cores; set process.workers")?.get(),
+    };
+    Workers::start(count).context("cannot start the worker threads")
+}
+
+/// Threads for everything beside streams: `threads` of them, or one a core.
+fn runtime(threads: Option<usize>) -> Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
-    if let Some(workers) = workers {
-        builder.worker_threads(workers.max(1));
+    if let Some(threads) = threads {
+        builder.worker_threads(threads.max(1));
     }
-    builder.enable_all().thread_name("fingerpost").build().context("cannot start the worker threads")
+    builder.enable_all().thread_name("services").build().context("cannot start the runtime")
 }
 
 /// Says what went wrong. A configuration that cannot be used is another exit code than a failure.

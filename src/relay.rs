@@ -19,6 +19,7 @@ use crate::session;
 use crate::shared::Shared;
 use crate::tasks::Tasks;
 use crate::upstream::Itself;
+use crate::workers::{Seat, Workers};
 
 /// Longest wait for ZooKeeper to remove the relay's announcement.
 const WITHDRAWAL: Duration = Duration::from_secs(5);
@@ -36,21 +37,29 @@ pub struct Relay {
     registration: Option<Registration>,
     background: Background,
     state: watch::Sender<State>,
+    workers: Workers,
     streams: Tasks,
     services: Tasks,
 }
 
 impl Relay {
-    /// Binds every listener of `generation` and begins to read the registry. Viewers wait until [`Relay::serve`].
-    pub fn bind(generation: Generation, passed: Passed, metrics: Arc<Metrics>) -> Result<Self, Vec<BindError>> {
+    /// Binds every listener of `generation` and begins to read the registry; streams will be served by `workers`. Viewers
+    /// wait until [`Relay::serve`].
+    pub fn bind(
+        generation: Generation,
+        passed: Passed,
+        workers: Workers,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Vec<BindError>> {
         let (streams, services) = (Tasks::new(), Tasks::new());
-        let listeners = Listeners::new(metrics.listeners.clone(), services.clone()).with_passed(passed);
+        let listeners = Listeners::new(metrics.listeners.clone(), services.clone());
+        let listeners = listeners.with_passed(passed).on(workers.host());
         let bound = Some(listeners.plan(generation.listeners.clone())?);
         let shared = Arc::new(Shared::new(generation, metrics, &services));
         let (registry, world) = (shared.registry.clone(), Arc::clone(&shared.world));
         let background = Background::new(registry, world, shared.metrics.policy.clone(), services.clone());
         let state = watch::Sender::new(State::Initializing);
-        Ok(Self { shared, listeners, bound, registration: None, background, state, streams, services })
+        Ok(Self { shared, listeners, bound, registration: None, background, state, workers, streams, services })
     }
 
     /// Accepts viewers, registers the relay as a gateway if it is configured to be one, and says that it runs.
@@ -139,11 +148,8 @@ impl Relay {
     }
 
     fn listen(&mut self, plan: Plan) {
-        let (shared, streams) = (Arc::clone(&self.shared), self.streams.clone());
-        let accept = move |incoming: Incoming| {
-            let span = info_span!(parent: None, "stream", peer = %incoming.peer);
-            streams.spawn_until_stopped(span, session::serve(Arc::clone(&shared), incoming));
-        };
+        let (shared, streams, workers) = (Arc::clone(&self.shared), self.streams.clone(), self.workers.clone());
+        let accept = move |incoming: Incoming| serve(&shared, &streams, workers.seat(), incoming);
         let Applied { added, removed, kept } = self.listeners.apply(plan, accept);
         self.shared.serving();
         debug!(?added, ?removed, ?kept, "listeners applied");
@@ -160,6 +166,22 @@ impl Relay {
             listening,
         }
     }
+}
+
+/// Serves a connection that the workers' host accepted, on the worker of its seat.
+fn serve(shared: &Arc<Shared>, streams: &Tasks, seat: Option<Seat>, incoming: Incoming) {
+    let elsewhere = seat.as_ref().and_then(Seat::elsewhere).cloned();
+    let incoming = match &elsewhere {
+        Some(runtime) => incoming.moved_to(runtime),
+        None => Some(incoming),
+    };
+    let Some(incoming) = incoming else { return };
+    let span = info_span!(parent: None, "stream", peer = %incoming.peer);
+    let shared = Arc::clone(shared);
+    streams.spawn_until_stopped_on(elsewhere.as_ref(), span, async move {
+        session::serve(shared, incoming).await;
+        drop(seat);
+    });
 }
 
 /// What others are told of the relay; `None` where they are told nothing.

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
@@ -21,13 +22,11 @@ impl Tasks {
     }
 
     /// Starts `task` inside `span`. It runs to its own end, and is expected to watch [`Tasks::stopping`].
-    #[expect(clippy::disallowed_methods, reason = "this is the owner that the ban points to")]
     pub fn spawn<F>(&self, span: Span, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        // Dropping the handle detaches the task from its result only: the tracker still awaits it.
-        drop(tokio::spawn(self.tracker.track_future(task.instrument(span))));
+        self.spawn_on(None, span, task);
     }
 
     /// Starts `task` inside `span`, dropped at its next await when the group is told to stop.
@@ -35,12 +34,33 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        self.spawn_until_stopped_on(None, span, task);
+    }
+
+    /// Does what [`Tasks::spawn_until_stopped`] does on `runtime`, or on the present one where none is given.
+    pub fn spawn_until_stopped_on<F>(&self, runtime: Option<&Handle>, span: Span, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let stop = self.stop.clone();
         // Handed on by value, it would have its room three times in what is spawned: compilers give what is moved into
         // a future a place of its own.
         let task = Box::pin(task);
-        self.spawn(span, async move {
+        self.spawn_on(runtime, span, async move {
             let _unless_stopped = stop.run_until_cancelled(task).await;
+        });
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the owner that the ban points to")]
+    fn spawn_on<F>(&self, runtime: Option<&Handle>, span: Span, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let task = self.tracker.track_future(task.instrument(span));
+        // Dropping the handle detaches the task from its result only: the tracker still awaits it.
+        drop(match runtime {
+            Some(runtime) => runtime.spawn(task),
+            None => tokio::spawn(task),
         });
     }
 

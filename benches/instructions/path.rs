@@ -19,6 +19,7 @@ use fingerpost::metrics::Metrics;
 use fingerpost::names::BuildId;
 use fingerpost::registry::{Snapshot, Worker, file};
 use fingerpost::relay::Relay;
+use fingerpost::workers::Workers;
 use tempfile::TempDir;
 use tokio::task::yield_now;
 
@@ -154,8 +155,8 @@ fn relay(folder: &FilePath, certificates: Option<&Certificates>) -> Result<Relay
     let _unchanged = Logging::start(&settings.log)?;
     let metrics = Metrics::new();
     let generation = Generation::load(1, settings, &Keyring::default(), &metrics)?;
-    let mut relay =
-        Relay::bind(generation, Passed::default(), Arc::clone(&metrics)).map_err(|all| anyhow!("{all:?}"))?;
+    let mut relay = Relay::bind(generation, Passed::default(), Workers::none(), Arc::clone(&metrics))
+        .map_err(|all| anyhow!("{all:?}"))?;
     relay.serve();
     Ok(relay)
 }

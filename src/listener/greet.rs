@@ -2,12 +2,14 @@
 //!
 //! Runs in the connection's own task, under one deadline for all of it. Reads no byte of the request.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::net::sockopt::set_tcp_quickack;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tracing::debug;
 
 use super::limits::Permit;
@@ -53,6 +55,19 @@ pub struct Viewer {
 }
 
 impl Incoming {
+    /// Has the connection served by `runtime` from now on; `None`, and the connection closed, where the system has no room
+    /// for it there.
+    pub fn moved_to(self, runtime: &Handle) -> Option<Self> {
+        let Self { tcp, peer, config, permit, since, refusals } = self;
+        match moved(tcp, runtime) {
+            Ok(tcp) => Some(Self { tcp, peer, config, permit, since, refusals }),
+            Err(error) => {
+                refusals.accept_error(&config.settings.name, &error);
+                None
+            }
+        }
+    }
+
     /// Reads the PROXY header where one is due, then shakes hands where the listener speaks TLS.
     ///
     /// # Errors
@@ -112,6 +127,13 @@ fn acknowledge(tcp: &TcpStream) {
     if let Err(error) = set_tcp_quickack(tcp, true) {
         debug!(%error, "TCP_QUICKACK could not be set; a viewer's request may come 40 ms late");
     }
+}
+
+/// A connection belongs to the runtime whose thread made it.
+fn moved(tcp: TcpStream, runtime: &Handle) -> io::Result<TcpStream> {
+    let tcp = tcp.into_std()?;
+    let _entered = runtime.enter();
+    TcpStream::from_std(tcp)
 }
 
 fn failed(error: tls::HandshakeError) -> Fault {

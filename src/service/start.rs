@@ -22,13 +22,20 @@ use crate::relay::Relay;
 use crate::standing::Standing;
 use crate::tasks::Tasks;
 use crate::watch::Watcher;
+use crate::workers::Workers;
 
 /// How often files are looked at for changes that the kernel does not report.
 const POLL_FILES: Duration = Duration::from_secs(5);
 
 impl Service {
-    /// Starts the relay that `loaded` describes. `source` is read again at every reload.
-    pub async fn start(source: Source, loaded: Loaded, passed: Passed, logging: Logging) -> Result<Self> {
+    /// Starts the relay that `loaded` describes, its streams on `workers`. `source` is read again at every reload.
+    pub async fn start(
+        source: Source,
+        loaded: Loaded,
+        passed: Passed,
+        workers: Workers,
+        logging: Logging,
+    ) -> Result<Self> {
         for warning in &loaded.warnings {
             warn!("{warning}");
         }
@@ -36,7 +43,7 @@ impl Service {
         let keyring = Arc::<Keyring>::default();
         let signals = Signals::new().context("cannot listen for signals")?;
         let generation = load(1, settings.clone(), &keyring, &metrics).await?;
-        let relay = Relay::bind(generation, passed, Arc::clone(&metrics)).map_err(all)?;
+        let relay = Relay::bind(generation, passed, workers, Arc::clone(&metrics)).map_err(all)?;
         let standing = watch::Sender::new(Standing::on(1, "the start", Vec::new()));
         let monitoring = Monitoring::new(relay.health(), standing.subscribe(), Arc::clone(&metrics), tasks.clone());
         let port = monitoring.plan(settings.monitoring.as_ref()).map_err(all)?;
