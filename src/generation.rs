@@ -58,7 +58,7 @@ impl Generation {
     pub fn load(number: u64, settings: Settings, keyring: &Keyring, metrics: &Metrics) -> Result<Self, LoadErrors> {
         let mut errors = Vec::new();
         let read = |path: &Path| keyring.read(path);
-        let listeners = load_listeners(&settings.listeners, &read, &mut errors);
+        let listeners = load_listeners(&settings, &read, &mut errors);
         let upstream_tls = load_client(settings.upstream.tls.as_ref(), &read, &mut errors);
         let zookeeper_tls = load_client(settings.registry.tls(), &read, &mut errors);
         let place = policy::Place { zone: settings.zone.clone(), hostname: settings.hostname.clone() };
@@ -115,14 +115,15 @@ impl Generation {
 }
 
 fn load_listeners(
-    wanted: &[settings::Listener],
+    wanted: &Settings,
     read: &tls::ReadFile<'_>,
     errors: &mut Vec<LoadError>,
 ) -> Vec<Arc<listener::Config>> {
     let mut listeners = Vec::new();
-    for listener in wanted {
+    for listener in &wanted.listeners {
+        let (settings, stream) = (listener.clone(), wanted.stream.clone());
         match listener.tls.as_ref().map(|tls| tls::Server::load_from(tls, read)).transpose() {
-            Ok(tls) => listeners.push(Arc::new(listener::Config { settings: listener.clone(), tls })),
+            Ok(tls) => listeners.push(Arc::new(listener::Config { settings, tls, stream })),
             Err(broken) => errors.extend(broken.into_iter().map(LoadError::from)),
         }
     }

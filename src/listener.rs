@@ -22,6 +22,7 @@ use tracing::{info, info_span};
 use crate::config::settings;
 use crate::config::settings::ListenAddress;
 use crate::metrics;
+use crate::stream::tune_viewers;
 use crate::tasks::Tasks;
 use crate::tls;
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub settings: settings::Listener,
     /// Its certificates, loaded; `None` serves plain TCP.
     pub tls: Option<tls::Server>,
+    /// How its viewers' bytes are moved, for the options of their sockets.
+    pub stream: settings::Stream,
 }
 
 /// Every socket that viewers connect to.
@@ -163,8 +166,10 @@ impl Listeners {
 
     fn bind(&self, config: Arc<Config>, leaving: &[Arc<Socket>]) -> Result<Socket, BindError> {
         let bound = match &config.settings.address {
-            ListenAddress::Bind(address) => bind::bind(*address, leaving.iter().map(|socket| &socket.bound)),
-            ListenAddress::Systemd(name) => self.passed.socket(name),
+            ListenAddress::Bind(address) => {
+                bind::bind(*address, &config.stream, leaving.iter().map(|socket| &socket.bound))
+            }
+            ListenAddress::Systemd(name) => self.passed.socket(name, &config.stream),
         };
         Ok(Socket {
             bound: bound.map_err(|cause| BindError::new(&config.settings, cause))?,
@@ -182,6 +187,7 @@ impl Listeners {
     {
         match step {
             Step::Keep(socket, config) => {
+                tune_viewers(&socket.bound.tcp, &config.stream);
                 socket.config.store(config);
                 applied.kept.push(socket.name());
                 socket

@@ -77,7 +77,7 @@ impl Monitoring {
     /// # Errors
     /// [`BindError`] when the new address cannot be bound.
     pub fn plan(&self, wanted: Option<&settings::Monitoring>) -> Result<Plan, Vec<BindError>> {
-        let wanted = wanted.map(|wanted| Arc::new(Config { settings: listener(wanted.address), tls: None }));
+        let wanted = wanted.map(|wanted| Arc::new(listener(wanted.address)));
         self.listeners.plan(wanted.into_iter().collect())
     }
 
@@ -102,9 +102,10 @@ impl fmt::Debug for Monitoring {
     }
 }
 
-fn listener(address: SocketAddr) -> settings::Listener {
+fn listener(address: SocketAddr) -> Config {
     let plain = settings::Listener::plain("monitoring", address);
-    settings::Listener { max_connections: CROWD, max_connections_per_address: CROWD, ..plain }
+    let settings = settings::Listener { max_connections: CROWD, max_connections_per_address: CROWD, ..plain };
+    Config { settings, tls: None, stream: settings::Stream::default() }
 }
 
 async fn serve(incoming: Incoming, router: Router) {

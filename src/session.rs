@@ -130,7 +130,6 @@ impl<'a> Visit<'a> {
         record.asked(&query, deciding.generation.number);
         tell(deciding.generation.policy.clone().into(), self.shared, record);
         let settings = limits.apply(&deciding.generation.settings.stream);
-        stream::tune(self.viewer.transport.tcp(), &settings);
         let asked = Box::new(Asked::new(self.shared, deciding, query, settings, expiry));
         let route = asked.decide(&self.viewer, record).await?;
         let found = asked.find(route.way, &self.viewer, record).await?;

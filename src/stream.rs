@@ -35,7 +35,7 @@ mod tests;
 pub use close::{abandon, finish, reply, say};
 pub use meter::Meter;
 pub use pipes::Pipes;
-pub use tune::tune;
+pub use tune::{tune_early_viewer, tune_upstream, tune_viewers};
 
 use delivery::Delivery;
 use gate::Gate;
@@ -60,7 +60,6 @@ pub async fn carry(
     pipes: &Pipes,
     meter: &Meter,
 ) -> Result<(), Fault> {
-    tune::allow_slow_reading(viewer.tcp());
     let alarm = pin!(sleep_until(Instant::now()));
     let mut carrier = Carrier {
         gate: Gate::new(viewer, upstream),

@@ -136,7 +136,7 @@ impl Dialler {
             rest.left = rest.left.saturating_sub(start.elapsed());
             match outcome {
                 Ok((transport, address)) => {
-                    let open = self.peers.reached(&target, round_trip(&transport));
+                    let open = self.peers.reached(&target, || round_trip(&transport));
                     self.count(&target, "connected");
                     let tried = rest.failed.len() + 1;
                     rest.shed();

@@ -130,10 +130,10 @@ impl Tls {
 /// A connection whose far end does `work` in a thread of its own, and closes after it.
 async fn peer(work: impl FnOnce(FarEnd) -> io::Result<()> + Send + 'static) -> Peer<TcpStream> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("a port");
+    stream::tune_viewers(&listener, &settings::Stream::default());
     let address = listener.local_addr().expect("an address");
     let far = thread::spawn(move || work(FarEnd::connect(address)?));
     let (tcp, _) = listener.accept().await.expect("a connection");
-    stream::tune(&tcp, &settings::Stream::default());
     (tcp, far)
 }
 

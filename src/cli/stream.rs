@@ -117,7 +117,7 @@ async fn connect(asked: &Stream) -> anyhow::Result<Transport> {
     let (tcp, _address) = upstream::connect(&asked.host.host, asked.host.port, pace)
         .await
         .with_context(|| format!("cannot connect to {}", asked.host))?;
-    stream::tune(&tcp, &settings::Stream::default());
+    stream::tune_upstream(&tcp, &settings::Stream::default());
     Ok(match client {
         Some(client) => Transport::Tls(Box::new(handshake(asked, &client, tcp).await?)),
         None => Transport::Plain(tcp),

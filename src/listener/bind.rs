@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::config::settings;
 use crate::config::settings::ListenAddress;
+use crate::stream::tune_viewers;
 
 /// Connections that the kernel completes before they are accepted. Zuul's 5 overflow as soon as viewers come in a
 /// crowd; the kernel caps this at `net.core.somaxconn`.
@@ -41,37 +42,40 @@ pub struct BindError {
     advice: String,
 }
 
-/// Listens on `address`. `[::]` takes IPv4 too. Where the port is still held by a socket of `leaving`, the relay's own
+/// Listens on `address`, for viewers with the socket options of `stream`. `[::]` takes IPv4 too. Where the port is still held by a socket of `leaving`, the relay's own
 /// and about to be closed, both listen until then.
 pub(super) fn bind<'a>(
     address: SocketAddr,
+    stream: &settings::Stream,
     leaving: impl Iterator<Item = &'a Bound>,
 ) -> Result<Bound, Box<dyn Error + Send + Sync>> {
-    match listen(address, false) {
+    match listen(address, stream, false) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let neighbours: Vec<_> = leaving.filter(|bound| bound.address.port() == address.port()).collect();
-            if neighbours.is_empty() { Err(error.into()) } else { Ok(listen_beside(address, &neighbours)?) }
+            if neighbours.is_empty() { Err(error.into()) } else { Ok(listen_beside(address, stream, &neighbours)?) }
         }
         other => Ok(other?),
     }
 }
 
-/// Takes over a socket that somebody else bound and listens on.
-pub(super) fn adopt(tcp: std::net::TcpListener) -> io::Result<Bound> {
+/// Takes over a socket that somebody else bound and listens on. Viewers that have connected by now are without the
+/// socket options of `stream`.
+pub(super) fn adopt(tcp: std::net::TcpListener, stream: &settings::Stream) -> io::Result<Bound> {
     tcp.set_nonblocking(true)?;
+    tune_viewers(&tcp, stream);
     let tcp = TcpListener::from_std(tcp)?;
     Ok(Bound { address: tcp.local_addr()?, tcp, passed: true })
 }
 
 /// Lets ports be shared for the moment of one bind: `127.0.0.1:79` and `[::]:79` exclude each other otherwise.
-fn listen_beside(address: SocketAddr, neighbours: &[&Bound]) -> io::Result<Bound> {
+fn listen_beside(address: SocketAddr, stream: &settings::Stream, neighbours: &[&Bound]) -> io::Result<Bound> {
     let share = |yes: bool| neighbours.iter().try_for_each(|bound| SockRef::from(&bound.tcp).set_reuse_port(yes));
-    let bound = share(true).and_then(|()| listen(address, true));
+    let bound = share(true).and_then(|()| listen(address, stream, true));
     share(false)?;
     bound
 }
 
-fn listen(address: SocketAddr, share_port: bool) -> io::Result<Bound> {
+fn listen(address: SocketAddr, stream: &settings::Stream, share_port: bool) -> io::Result<Bound> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     // Connections of a former process that linger in TIME_WAIT must not keep the port from its successor.
@@ -82,6 +86,8 @@ fn listen(address: SocketAddr, share_port: bool) -> io::Result<Bound> {
         socket.set_only_v6(false)?;
     }
     socket.bind(&address.into())?;
+    // Before the first viewer can come.
+    tune_viewers(&socket, stream);
     socket.listen(BACKLOG)?;
     socket.set_reuse_port(false)?;
     let tcp = TcpListener::from_std(socket.into())?;

@@ -15,7 +15,9 @@ use tracing::debug;
 use super::limits::Permit;
 use super::refusals::Refusals;
 use super::{Config, proxy};
+use crate::config::settings::ListenAddress;
 use crate::fault::Fault;
+use crate::stream::tune_early_viewer;
 use crate::tls;
 use crate::transport::Transport;
 
@@ -80,6 +82,10 @@ impl Incoming {
     }
 
     async fn introduce(mut self) -> Result<Viewer, Fault> {
+        if let ListenAddress::Systemd(_) = self.config.settings.address {
+            // systemd listens before the relay does.
+            tune_early_viewer(&self.tcp, &self.config.stream);
+        }
         if self.is_from_proxy() {
             self.peer = proxy::client(&mut self.tcp).await?.unwrap_or(self.peer);
             if !self.claim() {

@@ -8,6 +8,7 @@ use std::net::TcpListener;
 use listenfd::ListenFd;
 
 use super::bind::{self, Bound};
+use crate::config::settings::Stream;
 
 /// The sockets that were passed, in their order. The default is none.
 #[derive(Debug, Default)]
@@ -54,9 +55,9 @@ impl Passed {
     }
 
     /// A duplicate of the socket called `wanted`, or of the one at that index where none has the name.
-    pub(super) fn socket(&self, wanted: &str) -> Result<Bound, Box<dyn Error + Send + Sync>> {
+    pub(super) fn socket(&self, wanted: &str, stream: &Stream) -> Result<Bound, Box<dyn Error + Send + Sync>> {
         let socket = self.find(wanted)?.socket.as_ref().map_err(|reason| Missing::Unusable(reason.clone()))?;
-        Ok(bind::adopt(socket.try_clone()?)?)
+        Ok(bind::adopt(socket.try_clone()?, stream)?)
     }
 
     fn find(&self, wanted: &str) -> Result<&Given, Missing> {

@@ -9,6 +9,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -44,7 +45,16 @@ impl Relay {
     }
 
     fn apply(&mut self, wanted: Vec<settings::Listener>) -> Result<Applied, Vec<BindError>> {
-        let wanted = wanted.into_iter().map(|settings| Arc::new(Config { settings, tls: None })).collect();
+        self.apply_with(wanted, &settings::Stream::default())
+    }
+
+    fn apply_with(
+        &mut self,
+        wanted: Vec<settings::Listener>,
+        stream: &settings::Stream,
+    ) -> Result<Applied, Vec<BindError>> {
+        let config = |settings| Arc::new(Config { settings, tls: None, stream: stream.clone() });
+        let wanted = wanted.into_iter().map(config).collect();
         let queue = self.queue.clone();
         let plan = self.listeners.plan(wanted)?;
         Ok(self.listeners.apply(plan, move |incoming| queue.try_send(incoming).unwrap()))
@@ -133,6 +143,26 @@ async fn a_removed_listener_refuses_new_viewers_and_keeps_the_accepted_ones() {
     let mut log = [0; 3];
     viewer.read_exact(&mut log).await.unwrap();
     assert_eq!(&log, b"log");
+}
+
+/// After how long without a word the next viewer is probed.
+async fn next_is_probed_after(relay: &mut Relay) -> Duration {
+    let _viewer = connect(relay.address()).await.unwrap();
+    let Incoming { tcp, .. } = relay.accepted().await;
+    let socket = SockRef::from(&tcp);
+    assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+    assert_eq!(socket.tcp_user_timeout().unwrap(), None);
+    socket.tcp_keepalive_time().unwrap()
+}
+
+#[tokio::test]
+async fn viewers_come_with_their_socket_options_and_a_reload_changes_those_of_the_next() {
+    let (mut relay, _) = Relay::with(loopback());
+    assert_eq!(next_is_probed_after(&mut relay).await, Duration::from_secs(10));
+    let stream = settings::Stream { keepalive_idle: Duration::from_secs(77), ..settings::Stream::default() };
+    let applied = relay.apply_with(vec![loopback()], &stream).unwrap();
+    assert_eq!(applied.kept, ["finger"]);
+    assert_eq!(next_is_probed_after(&mut relay).await, Duration::from_secs(77));
 }
 
 #[tokio::test]

@@ -156,7 +156,7 @@ impl<'a> Asked<'a> {
     ) -> Result<Ending, Fault> {
         loop {
             record.reached(&reached);
-            stream::tune(reached.transport.tcp(), &self.settings);
+            stream::tune_upstream(reached.transport.tcp(), &self.settings);
             let carried = {
                 let (from, to) = (&mut reached.transport, &mut viewer.transport);
                 // By reference: a future that is handed on by value has its room twice.

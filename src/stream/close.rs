@@ -14,7 +14,7 @@ use tracing::debug;
 use crate::fault::Fault;
 use crate::stream::delivery::Delivery;
 use crate::stream::meter::Meter;
-use crate::stream::{scratch, tune};
+use crate::stream::scratch;
 use crate::transport::Transport;
 
 /// Most bytes that are read from a peer after the close; more than kernels queue. Who sends on after that only sends.
@@ -39,7 +39,6 @@ pub async fn say(viewer: &mut Transport, text: &str, deadline: Duration) -> Resu
 /// # Errors
 /// [`Fault::ViewerLeft`] if its connection broke, [`Fault::ViewerStalled`] if it took too little within `deadline`.
 pub async fn reply(viewer: &mut Transport, text: &str, meter: &Meter, deadline: Duration) -> Result<(), Fault> {
-    tune::allow_slow_reading(viewer.tcp());
     let mut delivery = Delivery::default();
     let replying = async {
         poll_fn(|cx| Poll::Ready(delivery.send(viewer, cx, text.as_bytes(), meter))).await?;

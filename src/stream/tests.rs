@@ -38,7 +38,7 @@ async fn slow_loopback() -> (TcpStream, TcpStream) {
     let (listener, socket) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
     socket.set_recv_buffer_size(5000).unwrap();
     let (server, client) = connect(listener, socket).await;
-    tune(&server, &settings::Stream::default());
+    tune_viewers(&server, &settings::Stream::default());
     (server, client)
 }
 
@@ -72,9 +72,8 @@ impl Relay {
     async fn with_buffers(bytes: Option<u32>) -> (Self, Peers) {
         let (viewer, viewer_peer) = sized_loopback(bytes).await;
         let (upstream, upstream_peer) = sized_loopback(bytes).await;
-        for tcp in [&viewer, &upstream] {
-            tune(tcp, &settings::Stream::default());
-        }
+        tune_viewers(&viewer, &settings::Stream::default());
+        tune_upstream(&upstream, &settings::Stream::default());
         let relay = relay(Transport::Plain(viewer), Transport::Plain(upstream));
         (relay, Peers { viewer: viewer_peer, upstream: upstream_peer })
     }

@@ -4,10 +4,15 @@
 //! Two kernel timers share the work. Keepalive probes a connection on which nothing is under way;
 //! `TCP_USER_TIMEOUT` ends one on which something is, and stays unacknowledged. The second also counts the time that
 //! a peer's receive window is too small for what is next, though it answers every probe (measured on Linux 6.18:
-//! viewers reading 6 KiB/s were cut at a limit of 3 s), and overrules the count of keepalive probes. So a viewer has
-//! none: what is under way to it is watched by [`patience`](super::patience).
+//! viewers reading 6 KiB/s were cut at a limit of 3 s), and overrules the count of keepalive probes. So a viewer never
+//! has one: what is under way to it is watched by [`patience`](super::patience), and by a deadline of its own before
+//! and after that.
+//!
+//! Viewers come with their options: Linux hands those of a listening socket down to every connection that it completes
+//! (`sk_clone`), so that they are set once for all viewers and not once for each.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::net::sockopt::{set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
@@ -25,24 +30,37 @@ const MOST_UNSENT: u32 = 128 << 10;
 /// cost two fifths of the throughput. There are few pipes, so few connections hold as much.
 const MOST_UNSENT_BULK: u32 = 1 << 20;
 
-/// Sets the options that every connection needs: no delay for small writes, keepalive, and a limit for bytes that
-/// stay unacknowledged, of `keepalive_idle` and all `keepalive_probes` together.
+/// Sets the options of every upstream: keepalive, and a limit for bytes that stay unacknowledged, of `keepalive_idle`
+/// and all `keepalive_probes` together, which is all that the kernel asks then: it does not count probes.
 ///
 /// Each is set by itself, and a connection whose options cannot be set is still good; that is only logged.
-pub fn tune(tcp: &TcpStream, settings: &settings::Stream) {
-    let socket = SockRef::from(tcp);
-    note("TCP_NODELAY", socket.set_tcp_nodelay(true));
-    note("SO_KEEPALIVE", socket.set_keepalive(true));
-    obey("keepalive_idle", set_tcp_keepidle(tcp, whole_seconds(settings.keepalive_idle)));
-    obey("keepalive_interval", set_tcp_keepintvl(tcp, whole_seconds(settings.keepalive_interval)));
-    obey("keepalive_probes", set_tcp_keepcnt(tcp, settings.keepalive_probes));
-    note("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(Some(silence(settings))));
-    note("TCP_NOTSENT_LOWAT", socket.set_tcp_notsent_lowat(MOST_UNSENT));
+pub fn tune_upstream(tcp: &TcpStream, settings: &settings::Stream) {
+    probe(tcp, settings);
+    note("TCP_USER_TIMEOUT", SockRef::from(tcp).set_tcp_user_timeout(Some(silence(settings))));
 }
 
-/// Lets a viewer leave bytes unacknowledged for as long as the kernel retries to send them.
-pub(super) fn allow_slow_reading(tcp: &TcpStream) {
-    note("TCP_USER_TIMEOUT", SockRef::from(tcp).set_tcp_user_timeout(None));
+/// Sets the options of every viewer, on a listening socket for all viewers to come or on a viewer's own: no delay for
+/// small writes, keepalive, and how much the kernel queues for it.
+///
+/// Each is set by itself, and a socket whose options cannot be set is still good; that is only logged.
+pub fn tune_viewers(socket: &impl AsFd, settings: &settings::Stream) {
+    note("TCP_NODELAY", SockRef::from(socket).set_tcp_nodelay(true));
+    note("TCP_NOTSENT_LOWAT", SockRef::from(socket).set_tcp_notsent_lowat(MOST_UNSENT));
+    probe(socket, settings);
+    obey("keepalive_probes", set_tcp_keepcnt(socket, settings.keepalive_probes));
+}
+
+/// Sets the options of a viewer whose listening socket may not have had them yet when it connected.
+pub fn tune_early_viewer(tcp: &TcpStream, settings: &settings::Stream) {
+    if !SockRef::from(tcp).keepalive().unwrap_or(false) {
+        tune_viewers(tcp, settings);
+    }
+}
+
+fn probe(socket: &impl AsFd, settings: &settings::Stream) {
+    note("SO_KEEPALIVE", SockRef::from(socket).set_keepalive(true));
+    obey("keepalive_idle", set_tcp_keepidle(socket, whole_seconds(settings.keepalive_idle)));
+    obey("keepalive_interval", set_tcp_keepintvl(socket, whole_seconds(settings.keepalive_interval)));
 }
 
 /// Has the kernel queue for a viewer what bulk needs to flow.
@@ -89,30 +107,55 @@ fn note(option: &'static str, set: io::Result<()>) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
     use crate::stream::tests::loopback;
 
-    #[tokio::test]
-    async fn a_peer_is_probed_and_may_not_leave_bytes_unacknowledged() {
-        let (tcp, _peer) = loopback().await;
-        tune(&tcp, &settings::Stream::default());
-        let socket = SockRef::from(&tcp);
-        assert!(socket.tcp_nodelay().unwrap());
+    fn is_probed(socket: &SockRef<'_>) {
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(10));
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(5));
+    }
+
+    fn is_tuned_for_viewers(socket: &SockRef<'_>) {
+        assert!(socket.tcp_nodelay().unwrap());
+        is_probed(socket);
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
-        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(25)));
         assert_eq!(socket.tcp_notsent_lowat().unwrap(), MOST_UNSENT);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn an_upstream_is_probed_and_may_not_leave_bytes_unacknowledged() {
+        let (tcp, _peer) = loopback().await;
+        tune_upstream(&tcp, &settings::Stream::default());
+        let socket = SockRef::from(&tcp);
+        is_probed(&socket);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(25)));
     }
 
     #[tokio::test]
     async fn a_viewer_may_leave_bytes_unacknowledged_and_is_probed_all_the_same() {
         let (tcp, _peer) = loopback().await;
-        tune(&tcp, &settings::Stream::default());
-        allow_slow_reading(&tcp);
-        assert_eq!(SockRef::from(&tcp).tcp_user_timeout().unwrap(), None);
-        assert_eq!(SockRef::from(&tcp).tcp_keepalive_time().unwrap(), Duration::from_secs(10));
+        tune_viewers(&tcp, &settings::Stream::default());
+        is_tuned_for_viewers(&SockRef::from(&tcp));
+    }
+
+    #[tokio::test]
+    async fn viewers_have_the_options_of_their_listening_socket() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        tune_viewers(&listener, &settings::Stream::default());
+        let _viewer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (tcp, _) = listener.accept().await.unwrap();
+        is_tuned_for_viewers(&SockRef::from(&tcp));
+    }
+
+    #[tokio::test]
+    async fn a_viewer_that_came_before_its_listening_socket_had_options_gets_them() {
+        let (tcp, _peer) = loopback().await;
+        tune_early_viewer(&tcp, &settings::Stream::default());
+        is_tuned_for_viewers(&SockRef::from(&tcp));
     }
 
     #[tokio::test]
@@ -123,7 +166,7 @@ mod tests {
             keepalive_interval: Duration::from_millis(10),
             ..settings::Stream::default()
         };
-        tune(&tcp, &settings);
+        tune_upstream(&tcp, &settings);
         assert_eq!(SockRef::from(&tcp).tcp_keepalive_time().unwrap(), Duration::from_secs(1));
         assert_eq!(SockRef::from(&tcp).tcp_keepalive_interval().unwrap(), Duration::from_secs(1));
     }
@@ -133,11 +176,10 @@ mod tests {
         let (tcp, _peer) = loopback().await;
         let settings =
             settings::Stream { keepalive_idle: Duration::from_secs(10 * 3600), ..settings::Stream::default() };
-        tune(&tcp, &settings);
+        tune_upstream(&tcp, &settings);
         let socket = SockRef::from(&tcp);
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(5));
-        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(10 * 3600 + 15)));
     }
 
@@ -151,7 +193,7 @@ mod tests {
             keepalive_probes: 127,
             ..settings::Stream::default()
         };
-        tune(&tcp, &settings);
+        tune_upstream(&tcp, &settings);
         let timeout = SockRef::from(&tcp).tcp_user_timeout().unwrap();
         assert_eq!(timeout, Some(Duration::from_millis(i32::MAX as u64)));
     }

@@ -224,16 +224,18 @@ impl Runner {
 
 #[expect(clippy::disallowed_methods, reason = "this is the owner that the ban points to")]
 async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
-    let tcp = not_ourselves(TcpStream::connect(address).await?)?;
+    let tcp = not_ourselves(TcpStream::connect(address).await?, address)?;
     // The request is small and must not wait for the acknowledgement of a handshake's last message.
     tcp.set_nodelay(true)?;
     Ok(tcp)
 }
 
 /// A socket that the kernel gave the very port it dials is connected to itself (RFC 9293, simultaneous open):
-/// nobody listens there, yet it looks open.
-fn not_ourselves(tcp: TcpStream) -> io::Result<TcpStream> {
-    if tcp.local_addr()? == tcp.peer_addr()? { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(tcp) }
+/// nobody listens there, yet it looks open. Hardly ever are the ports alike, and only then is the peer asked for.
+fn not_ourselves(tcp: TcpStream, dialled: SocketAddr) -> io::Result<TcpStream> {
+    let own = tcp.local_addr()?;
+    let ourselves = own.port() == dialled.port() && own == tcp.peer_addr()?;
+    if ourselves { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(tcp) }
 }
 
 impl From<&settings::Upstream> for Pace {

@@ -49,6 +49,8 @@ pub struct Conf {
     pub monitoring: SocketAddr,
     /// Holds its configuration and whatever else it reads and writes.
     pub dir: tempfile::TempDir,
+    /// Holds its log alone: a relay watches the folder of its configuration, and every line would wake it.
+    pub log: tempfile::TempDir,
     /// Which build of ours is started.
     pub program: PathBuf,
 }
@@ -89,6 +91,7 @@ impl Conf {
             hostname: ip.to_string(),
             monitoring: (ip, MONITORING_PORT).into(),
             dir: tempfile::tempdir().expect("a temporary directory"),
+            log: tempfile::tempdir().expect("a temporary directory"),
             program: fingerpost(),
         }
     }
@@ -101,6 +104,10 @@ impl Conf {
     /// Where it takes commands.
     pub fn command_socket(&self) -> PathBuf {
         self.dir.path().join("command.socket")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.log.path().join("log")
     }
 
     /// The file.
@@ -254,7 +261,7 @@ impl Gateway {
 
     /// What our program has written to standard error so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.conf.dir.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.conf.log_file()).unwrap_or_default()
     }
 
     async fn registered(world: &World, gateway: Self) -> Self {
@@ -280,7 +287,7 @@ pub fn fingerpost() -> PathBuf {
 }
 
 fn run(conf: &Conf, args: &[&Path]) -> Child {
-    let log = fs::File::create(conf.dir.path().join("log")).expect("a file for its log");
+    let log = fs::File::create(conf.log_file()).expect("a file for its log");
     // Should the test binary be killed, nothing it has started may stay: the kernel sees to that.
     Command::new("setpriv")
         .args(["--pdeathsig", "KILL"])

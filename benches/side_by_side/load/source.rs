@@ -13,6 +13,10 @@ use rustix::fs::{MemfdFlags, memfd_create, sendfile};
 /// What is held of a long log; it is sent again and again.
 const HELD: u64 = 64 << 20;
 
+/// Connections that are served at one time, more than any load opens; others wait for their turn. A thread made for each
+/// connection would cost more than the relay that is measured.
+const THREADS: usize = 64;
+
 /// Listens until the program ends.
 #[derive(Debug)]
 pub struct Source {
@@ -25,13 +29,14 @@ impl Source {
     pub fn of(bytes: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
-        let log = Arc::new(held(bytes.min(HELD)));
-        thread::spawn(move || {
-            for tcp in listener.incoming() {
-                let (tcp, log) = (tcp.expect("a connection"), Arc::clone(&log));
-                thread::spawn(move || serve(tcp, &log, bytes));
-            }
-        });
+        let shared = Arc::new((listener, held(bytes.min(HELD))));
+        for _ in 0..THREADS {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (listener, log) = &*shared;
+                listener.incoming().for_each(|tcp| serve(&tcp.expect("a connection"), log, bytes));
+            });
+        }
         Self { address }
     }
 }
@@ -46,16 +51,16 @@ fn held(bytes: u64) -> OwnedFd {
 }
 
 /// A peer that breaks off ends its own connection and no other.
-fn serve(tcp: TcpStream, log: &OwnedFd, bytes: u64) {
+fn serve(tcp: &TcpStream, log: &OwnedFd, bytes: u64) {
     let mut request = String::new();
-    if BufReader::new(&tcp).read_line(&mut request).is_err() {
+    if BufReader::new(tcp).read_line(&mut request).is_err() {
         return;
     }
     let mut sent = 0;
     while sent < bytes {
         let mut offset = sent % HELD;
         let count = usize::try_from((bytes - sent).min(HELD - offset)).expect("64-bit");
-        match sendfile(&tcp, log, Some(&mut offset), count) {
+        match sendfile(tcp, log, Some(&mut offset), count) {
             Ok(moved) if moved > 0 => sent += moved as u64,
             _ => return,
         }

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use socket2::SockRef;
 use tokio::time::timeout;
 
 use super::{Relay, SOON, connect, loopback};
@@ -71,6 +72,31 @@ async fn passed_by_systemd() {
     let viewer = connect(address).await.unwrap();
     relay.apply(vec![by("0")]).unwrap();
     assert_eq!(relay.accepted().await.peer, viewer.local_addr().unwrap());
+}
+
+#[test]
+fn a_viewer_that_only_systemd_listened_for_has_its_socket_options_once_it_is_greeted() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let as_systemd = "LISTEN_PID=$$; LISTEN_FDS=1; export LISTEN_PID LISTEN_FDS; exec 3<&0 0</dev/null;";
+    in_own_process("earlier_than_the_relay", as_systemd, std::os::fd::OwnedFd::from(socket).into());
+}
+
+#[tokio::test]
+#[ignore = "needs a socket passed to its process; runs in one of its own"]
+async fn earlier_than_the_relay() {
+    let passed = Passed::from_systemd(None);
+    let bound = passed.socket("0", &settings::Stream::default()).unwrap();
+    SockRef::from(&bound.tcp).set_keepalive(false).unwrap();
+    let _viewer = connect(bound.address).await.unwrap();
+    drop(bound);
+    let mut relay = Relay::idle();
+    relay.listeners = relay.listeners.with_passed(passed);
+    let by_index = settings::Listener { address: ListenAddress::Systemd("0".to_owned()), ..loopback() };
+    relay.apply(vec![by_index]).unwrap();
+    let incoming = relay.accepted().await;
+    assert!(!SockRef::from(&incoming.tcp).keepalive().unwrap());
+    let viewer = incoming.greet().await.unwrap();
+    assert!(SockRef::from(viewer.transport.tcp()).keepalive().unwrap());
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ impl Identity {
 impl Relay {
     fn secure(&mut self, settings: settings::Listener, identity: &Identity) -> Result<Applied, Vec<BindError>> {
         let queue = self.queue.clone();
-        let config = Arc::new(Config { settings, tls: Some(identity.server()) });
+        let config = Arc::new(Config { settings, tls: Some(identity.server()), stream: settings::Stream::default() });
         let plan = self.listeners.plan(vec![config])?;
         Ok(self.listeners.apply(plan, move |incoming| queue.try_send(incoming).unwrap()))
     }

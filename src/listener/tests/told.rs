@@ -95,7 +95,7 @@ async fn an_address_with_too_many_connections_is_told_of_once_with_its_limit() {
 async fn an_accept_loop_that_breaks_off_says_so() {
     let log = Log::start();
     let mut relay = Relay::idle();
-    let config = Arc::new(Config { settings: loopback(), tls: None });
+    let config = Arc::new(Config { settings: loopback(), tls: None, stream: settings::Stream::default() });
     let plan = relay.listeners.plan(vec![config]).unwrap();
     relay.listeners.apply(plan, |_incoming| panic!("a fault of the handler's, made by the test"));
     let _viewer = connect(relay.address()).await.unwrap();

@@ -115,9 +115,8 @@ impl Path {
         let (far, upstream) = self.upstream.left(site, sized_loopback(Some(WIDE)).await).await;
         let mut relay = relay(near, far);
         relay.pipes = Arc::new(Pipes::new(if self.splices { 1 } else { 0 }));
-        for end in [&relay.viewer, &relay.upstream] {
-            tune(end.tcp(), &relay.settings);
-        }
+        tune_viewers(relay.viewer.tcp(), &relay.settings);
+        tune_upstream(relay.upstream.tcp(), &relay.settings);
         Rig { relay, viewer, upstream }
     }
 }

@@ -136,7 +136,8 @@ async fn names_and_addresses_of_both_families_connect() {
     let pace = Pace { deadline: LONG, head_start: SHORT };
     for (host, listener) in [("127.0.0.1", &four), ("localhost", &four), ("::1", &six)] {
         let port = listener.local_addr().unwrap().port();
-        let (_tcp, address) = connect(host, port, pace).await.unwrap();
+        let (tcp, address) = connect(host, port, pace).await.unwrap();
+        assert!(tcp.nodelay().unwrap());
         assert_eq!(address, listener.local_addr().unwrap(), "{host}");
     }
 }
@@ -147,5 +148,6 @@ async fn a_socket_connected_to_itself_counts_as_refused() {
     socket.connect(&socket.local_addr().unwrap()).unwrap();
     socket.set_nonblocking(true).unwrap();
     let tcp = TcpStream::from_std(socket.into()).unwrap();
-    assert_eq!(not_ourselves(tcp).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    let dialled = tcp.local_addr().unwrap();
+    assert_eq!(not_ourselves(tcp, dialled).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
 }

@@ -53,10 +53,10 @@ impl Peers {
         find(&self.known.load(), peer).map(|sight| sight.observed())
     }
 
-    /// Notes that `target` was sent a request, over a connection of this round trip.
-    pub(in crate::upstream) fn reached(&self, target: &Target, round_trip: Option<Duration>) -> Open {
+    /// Notes that `target` was sent a request, over a connection whose round trip can be measured.
+    pub(in crate::upstream) fn reached(&self, target: &Target, measure: impl FnOnce() -> Option<Duration>) -> Open {
         let turn = self.turn();
-        self.sight(target, &turn).reached(round_trip)
+        self.sight(target, &turn).reached(measure)
     }
 
     /// Notes that `target` could not be reached, and why, in a word.

@@ -10,6 +10,10 @@ use tokio::time::Instant;
 
 use super::Observed;
 
+/// How long a round trip that was measured is new: streams come by the hundred a second, distances change slowly, and
+/// each measurement is a system call.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// One peer's present and past.
 #[derive(Debug)]
 pub(super) struct Sight {
@@ -26,6 +30,8 @@ struct Past {
     failure: Option<Failure>,
     reached: Option<Instant>,
     round_trip: Option<Duration>,
+    /// When that was measured last.
+    measured: Option<Instant>,
 }
 
 #[derive(Debug, Clone)]
@@ -43,18 +49,28 @@ pub(in crate::upstream) struct Open {
 
 impl Sight {
     pub(super) fn new() -> Self {
-        let past =
-            Past { changed: Instant::now(), consecutive_failures: 0, failure: None, reached: None, round_trip: None };
+        let past = Past {
+            changed: Instant::now(),
+            consecutive_failures: 0,
+            failure: None,
+            reached: None,
+            round_trip: None,
+            measured: None,
+        };
         Self { open: AtomicU32::new(0), past: ArcSwap::from_pointee(past) }
     }
 
-    /// Notes a stream that reached the peer, and the round trip of its connection. The count is up when this returns.
-    pub(super) fn reached(self: Arc<Self>, round_trip: Option<Duration>) -> Open {
+    /// Notes a stream that reached the peer, and the round trip of its connection, which is measured only if the last
+    /// one is old. The count is up when this returns.
+    pub(super) fn reached(self: Arc<Self>, measure: impl FnOnce() -> Option<Duration>) -> Open {
         self.open.fetch_add(1, Ordering::AcqRel);
+        let is_fresh = self.past.load().measured.is_some_and(|at| at.elapsed() < FRESH);
+        let round_trip = if is_fresh { None } else { measure() };
         let before = self.add(|past, now| {
             past.consecutive_failures = 0;
             past.reached = Some(now);
             past.round_trip = smooth(past.round_trip, round_trip);
+            past.measured = round_trip.map_or(past.measured, |_| Some(now));
         });
         Open { failures_before: before.consecutive_failures, sight: self }
     }

@@ -1,5 +1,7 @@
 //! What is remembered of peers, for how long, and in which order they are tried, on a paused clock.
 
+use std::cell::Cell;
+
 use super::*;
 use crate::route::TargetKind;
 
@@ -61,9 +63,9 @@ async fn a_success_clears_a_failure_of_the_same_protocol_only() {
     let (peers, _) = peers();
     let route = [target("a"), target("b")];
     peers.failed(&target("a"), "connect");
-    drop(peers.reached(&Target { tls: true, ..target("a") }, None));
+    drop(peers.reached(&Target { tls: true, ..target("a") }, || None));
     assert_eq!(hosts(&peers.order(&route, RETRY)), ["b", "a"]);
-    drop(peers.reached(&target("a"), None));
+    drop(peers.reached(&target("a"), || None));
     assert_eq!(hosts(&peers.order(&route, RETRY)), ["a", "b"]);
 }
 
@@ -82,7 +84,7 @@ async fn failures_in_a_row_are_counted_until_a_success_and_the_last_is_remembere
     };
     assert_eq!(of(&seen, "a"), Some(failed.clone()));
     assert_eq!(of(&seen, "A"), Some(failed.clone()));
-    let _open = peers.reached(&target("a"), None);
+    let _open = peers.reached(&target("a"), || None);
     let reached = Observed { open_streams: 1, consecutive_failures: 0, reached_ago: Some(Duration::ZERO), ..failed };
     assert_eq!(of(&seen, "a"), Some(reached));
 }
@@ -91,21 +93,21 @@ async fn failures_in_a_row_are_counted_until_a_success_and_the_last_is_remembere
 async fn who_takes_connections_but_no_request_goes_on_failing() {
     let (peers, seen) = peers();
     for round in 1..=3 {
-        let open = peers.reached(&target("a"), None);
+        let open = peers.reached(&target("a"), || None);
         assert_eq!(of(&seen, "a").unwrap().consecutive_failures, 0);
         open.failed("closed");
         let observed = of(&seen, "a").unwrap();
         assert_eq!((observed.consecutive_failures, observed.open_streams), (round, 0));
     }
-    drop(peers.reached(&target("a"), None));
-    peers.reached(&target("a"), None).failed("closed");
+    drop(peers.reached(&target("a"), || None));
+    peers.reached(&target("a"), || None).failed("closed");
     assert_eq!(of(&seen, "a").unwrap().consecutive_failures, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn streams_that_fail_together_are_all_counted() {
     let (peers, seen) = peers();
-    let [first, second] = [peers.reached(&target("a"), None), peers.reached(&target("a"), None)];
+    let [first, second] = [peers.reached(&target("a"), || None), peers.reached(&target("a"), || None)];
     first.failed("closed");
     second.failed("closed");
     assert_eq!(of(&seen, "a").unwrap().consecutive_failures, 2);
@@ -115,9 +117,30 @@ async fn streams_that_fail_together_are_all_counted() {
 async fn each_round_trip_weighs_an_eighth_and_none_is_no_news() {
     let (peers, seen) = peers();
     for (micros, smoothed) in [(None, None), (Some(800), Some(800)), (Some(1600), Some(900)), (None, Some(900))] {
-        drop(peers.reached(&target("a"), micros.map(Duration::from_micros)));
+        drop(peers.reached(&target("a"), || micros.map(Duration::from_micros)));
         assert_eq!(of(&seen, "a").unwrap().round_trip, smoothed.map(Duration::from_micros));
+        tokio::time::advance(Duration::from_secs(1)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_trip_is_measured_again_after_a_second_and_no_sooner() {
+    let (peers, _seen) = peers();
+    let measured = Cell::new(0);
+    let reach = || {
+        drop(peers.reached(&target("a"), || {
+            measured.set(measured.get() + 1);
+            Some(Duration::from_micros(800))
+        }));
+    };
+    reach();
+    reach();
+    tokio::time::advance(Duration::from_millis(999)).await;
+    reach();
+    assert_eq!(measured.get(), 1);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    reach();
+    assert_eq!(measured.get(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,7 +158,7 @@ async fn no_peer_with_open_streams_is_forgotten_and_a_closed_one_is_not_idle_for
     let (peers, seen) = peers();
     fill(&peers).await;
     let busy: Vec<String> = (0..Peers::MAX - 2).map(|n| format!("host{n}")).collect();
-    let mut open: Vec<Open> = busy.iter().map(|name| peers.reached(&target(name), None)).collect();
+    let mut open: Vec<Open> = busy.iter().map(|name| peers.reached(&target(name), || None)).collect();
     for n in 0..8 {
         tokio::time::advance(SECOND).await;
         peers.failed(&target(&format!("new{n}")), "connect");
@@ -152,8 +175,8 @@ async fn no_peer_with_open_streams_is_forgotten_and_a_closed_one_is_not_idle_for
 #[tokio::test(start_paused = true)]
 async fn when_every_peer_has_open_streams_a_new_one_is_not_remembered() {
     let (peers, seen) = peers();
-    let open: Vec<Open> = (0..Peers::MAX).map(|n| peers.reached(&target(&format!("host{n}")), None)).collect();
-    let unseen = peers.reached(&target("another"), None);
+    let open: Vec<Open> = (0..Peers::MAX).map(|n| peers.reached(&target(&format!("host{n}")), || None)).collect();
+    let unseen = peers.reached(&target("another"), || None);
     peers.failed(&target("third"), "connect");
     assert_eq!((peers.len(), of(&seen, "another")), (Peers::MAX, None));
     drop((open, unseen));
@@ -165,7 +188,7 @@ async fn when_every_peer_has_open_streams_a_new_one_is_not_remembered() {
 fn streams_of_many_threads_are_all_counted() {
     let (peers, seen) = peers();
     let kept = std::thread::scope(|threads| {
-        let streams = || (0..1000).map(|_| peers.reached(&target("a"), None)).next_back();
+        let streams = || (0..1000).map(|_| peers.reached(&target("a"), || None)).next_back();
         let workers = [(); 4].map(|()| threads.spawn(streams));
         workers.map(|worker| worker.join().unwrap())
     });
