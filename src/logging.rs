@@ -2,6 +2,7 @@
 //! relay runs. Must never see a secret: keys have no textual form anywhere.
 
 mod clock;
+mod fields;
 mod lines;
 
 use std::io;
@@ -12,6 +13,7 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{Layer as _, Registry, fmt, reload};
 
 use self::clock::Clock;
+use self::fields::Fields;
 use self::lines::Scribe;
 use crate::config::settings::{Log, LogFormat};
 
@@ -61,7 +63,7 @@ impl Logging {
         let (lines, scribe) = lines::start(io::stderr())?;
         let layer = fmt::layer().with_writer(lines).with_timer(Clock::default());
         let layer = match settings.format {
-            LogFormat::Text => layer.with_ansi(false).boxed(),
+            LogFormat::Text => layer.with_ansi(false).fmt_fields(Fields).boxed(),
             // Not flattened: a record's `target` is another thing than the event's.
             LogFormat::Json => layer.json().with_span_list(false).boxed(),
         };
