@@ -47,6 +47,8 @@ pub(crate) struct Path {
     certificates: Option<Certificates>,
     builds: Vec<BuildId>,
     log: Vec<u8>,
+    /// While it lives, tasks don't write lines themselves.
+    _logging: Logging,
     _folder: TempDir,
 }
 
@@ -61,11 +63,11 @@ impl Path {
         let (folder, executor) = (tempfile::tempdir()?, Executor::new().await);
         let builds = write_registry(&folder.path().join("registry.yaml"), executor.port())?;
         let certificates = (case == Case::Tls).then(Certificates::new);
-        let relay = relay(folder.path(), certificates.as_ref())?;
+        let (relay, logging) = relay(folder.path(), certificates.as_ref())?;
         ensure!(relay.shared().registry.read_within(PATIENCE).await, "the registry was not read");
         let address = relay.addresses().first().context("no listener")?.1;
         let log = b"2026-01-01 00:00:00.000000 | ubuntu | ok\n".iter().copied().cycle().take(LOG).collect();
-        Ok(Self { relay, address, executor, certificates, builds, log, _folder: folder })
+        Ok(Self { relay, address, executor, certificates, builds, log, _logging: logging, _folder: folder })
     }
 
     /// Serves so many streams, each for another build.
@@ -140,7 +142,7 @@ fn write_registry(to: &FilePath, port: u16) -> Result<Vec<BuildId>> {
     (0..BUILDS).map(uuid).collect()
 }
 
-fn relay(folder: &FilePath, certificates: Option<&Certificates>) -> Result<Relay> {
+fn relay(folder: &FilePath, certificates: Option<&Certificates>) -> Result<(Relay, Logging)> {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let tls = certificates.map(|certificates| certificates.listener(address)).unwrap_or_default();
     let file = folder.join("fingerpost.yaml");
@@ -151,11 +153,11 @@ fn relay(folder: &FilePath, certificates: Option<&Certificates>) -> Result<Relay
     );
     fs::write(&file, text)?;
     let settings = config::read_yaml(&file).usable()?.settings;
-    let _unchanged = Logging::start(&settings.log)?;
+    let logging = Logging::start(&settings.log)?;
     let metrics = Metrics::new();
     let generation = Generation::load(1, settings, &Keyring::default(), &metrics)?;
     let mut relay =
         Relay::bind(generation, Passed::default(), Arc::clone(&metrics)).map_err(|all| anyhow!("{all:?}"))?;
     relay.serve();
-    Ok(relay)
+    Ok((relay, logging))
 }
