@@ -1,6 +1,10 @@
 //! Where log lines go and which are written: standard error, as text or JSON, by a filter that can change while the
 //! relay runs. Must never see a secret: keys have no textual form anywhere.
 
+mod clock;
+mod fields;
+mod lines;
+
 use std::io;
 
 use tracing_subscriber::filter::{EnvFilter, ParseError};
@@ -8,6 +12,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{Layer as _, Registry, fmt, reload};
 
+use self::clock::Clock;
+use self::fields::Fields;
+use self::lines::Scribe;
 use crate::config::settings::{Log, LogFormat};
 
 /// The target of stream records, which can be switched off alone.
@@ -17,9 +24,14 @@ const RECORDS: &str = "fingerpost::record";
 const QUIET: &str = "zookeeper_client=error";
 
 /// Changes what is written, while it is written.
-#[derive(Debug, Clone)]
+///
+/// Lines are gathered and written by a thread of their own, a few milliseconds late at most, for as long as this lives;
+/// once it is dropped, all of them have been written, and later ones are at once. Standard error that nobody reads stops
+/// who says something as soon as 1 MiB has gathered; that wait has no deadline, as the write itself has none.
+#[derive(Debug)]
 pub struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
+    _scribe: Scribe,
 }
 
 /// Why logging could not be set up or changed.
@@ -36,6 +48,9 @@ pub enum LoggingError {
     /// The process already logs elsewhere.
     #[error("logging is already set up in this process")]
     Taken(#[from] TryInitError),
+    /// There can be no thread that writes.
+    #[error("cannot start the thread that writes the log: {0}; is the limit on processes or memory too low?")]
+    Thread(#[from] io::Error),
     /// The subscriber is gone.
     #[error("the log filter can no longer be changed")]
     Gone(#[from] reload::Error),
@@ -45,13 +60,15 @@ impl Logging {
     /// Starts logging for the whole process.
     pub fn start(settings: &Log) -> Result<Self, LoggingError> {
         let (filter, handle) = reload::Layer::new(filter(settings)?);
-        let lines = match settings.format {
-            LogFormat::Text => fmt::layer().with_writer(io::stderr).with_ansi(false).boxed(),
+        let (lines, scribe) = lines::start(io::stderr())?;
+        let layer = fmt::layer().with_writer(lines).with_timer(Clock::default());
+        let layer = match settings.format {
+            LogFormat::Text => layer.with_ansi(false).fmt_fields(Fields).boxed(),
             // Not flattened: a record's `target` is another thing than the event's.
-            LogFormat::Json => fmt::layer().json().with_span_list(false).with_writer(io::stderr).boxed(),
+            LogFormat::Json => layer.json().with_span_list(false).boxed(),
         };
-        tracing_subscriber::registry().with(filter).with(lines).try_init()?;
-        Ok(Self { filter: handle })
+        tracing_subscriber::registry().with(filter).with(layer).try_init()?;
+        Ok(Self { filter: handle, _scribe: scribe })
     }
 
     /// Writes by the new settings from the next line on. The format stays as it was at the start.

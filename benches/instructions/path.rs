@@ -48,6 +48,8 @@ pub(crate) struct Path {
     certificates: Option<Certificates>,
     builds: Vec<BuildId>,
     log: Vec<u8>,
+    /// While it lives, tasks don't write lines themselves.
+    _logging: Logging,
     _folder: TempDir,
 }
 
@@ -62,11 +64,11 @@ impl Path {
         let (folder, executor) = (tempfile::tempdir()?, Executor::new().await);
         let builds = write_registry(&folder.path().join("registry.yaml"), executor.port())?;
         let certificates = (case == Case::Tls).then(Certificates::new);
-        let relay = relay(folder.path(), certificates.as_ref())?;
+        let (relay, logging) = relay(folder.path(), certificates.as_ref())?;
         ensure!(relay.shared().registry.read_within(PATIENCE).await, "the registry was not read");
         let address = relay.addresses().first().context("no listener")?.1;
         let log = b"2026-01-01 00:00:00.000000 | ubuntu | ok\n".iter().copied().cycle().take(LOG).collect();
-        Ok(Self { relay, address, executor, certificates, builds, log, _folder: folder })
+        Ok(Self { relay, address, executor, certificates, builds, log, _logging: logging, _folder: folder })
     }
 
     /// Serves so many streams, each for another build.
@@ -141,7 +143,7 @@ fn write_registry(to: &FilePath, port: u16) -> Result<Vec<BuildId>> {
     (0..BUILDS).map(uuid).collect()
 }
 
-fn relay(folder: &FilePath, certificates: Option<&Certificates>) -> Result<Relay> {
+fn relay(folder: &FilePath, certificates: Option<&Certificates>) -> Result<(Relay, Logging)> {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let tls = certificates.map(|certificates| certificates.listener(address)).unwrap_or_default();
     let file = folder.join("fingerpost.yaml");
@@ -152,11 +154,11 @@ fn relay(folder: &FilePath, certificates: Option<&Certificates>) -> Result<Relay
     );
     fs::write(&file, text)?;
     let settings = config::read_yaml(&file).usable()?.settings;
-    let _unchanged = Logging::start(&settings.log)?;
+    let logging = Logging::start(&settings.log)?;
     let metrics = Metrics::new();
     let generation = Generation::load(1, settings, &Keyring::default(), &metrics)?;
     let mut relay = Relay::bind(generation, Passed::default(), Workers::none(), Arc::clone(&metrics))
         .map_err(|all| anyhow!("{all:?}"))?;
     relay.serve();
-    Ok(relay)
+    Ok((relay, logging))
 }
