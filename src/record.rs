@@ -30,7 +30,8 @@ pub struct Record {
     way: Way,
     tags: Given,
     audience: Option<Audience>,
-    ended: Option<Ended>,
+    /// In a box, for which streams that go on need no room.
+    ended: Option<Box<Ended>>,
 }
 
 /// How a stream came to a good end.
@@ -114,6 +115,11 @@ impl Record {
         self.viewer.identity = identity.map(str::to_owned);
     }
 
+    /// The viewer's address, as far as it is known.
+    pub fn viewer(&self) -> SocketAddr {
+        self.viewer.address
+    }
+
     /// Notes what the policy called the connection when it let it in, or did not.
     pub fn admitted(&mut self, tags: Tags) {
         self.tags.admitted = tags;
@@ -168,7 +174,7 @@ impl Record {
             Ok(Ending::Refused(text)) => ("refused", Blame::Nobody, Some(text.clone())),
             Err(fault) => (fault.label(), fault.blame(), Some(fault.to_string())),
         };
-        self.ended = Some(Ended { label, blame, why, after: self.meter.elapsed() });
+        self.ended = Some(Box::new(Ended { label, blame, why, after: self.meter.elapsed() }));
     }
 
     fn count(&self, ended: &Ended, tags: &Tags) {

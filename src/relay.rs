@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tracing::{debug, info, info_span};
+use tracing::{debug, debug_span, info};
 
 use crate::config::settings::{self, Settings};
 use crate::generation::Generation;
@@ -175,13 +175,12 @@ fn serve(shared: &Arc<Shared>, streams: &Tasks, seat: Option<Seat>, incoming: In
         Some(runtime) => incoming.moved_to(runtime),
         None => Some(incoming),
     };
-    let Some(incoming) = incoming else { return };
-    let span = info_span!(parent: None, "stream", peer = %incoming.peer);
-    let shared = Arc::clone(shared);
-    streams.spawn_until_stopped_on(elsewhere.as_ref(), span, async move {
-        session::serve(shared, incoming).await;
-        drop(seat);
-    });
+    let Some(mut incoming) = incoming else { return };
+    incoming.permit.seat = seat;
+    // Made only where what it gives a context to is logged: a span takes 300 bytes for as long as it lives, and time
+    // whenever its stream moves.
+    let span = debug_span!(parent: None, "stream", peer = %incoming.peer);
+    streams.spawn_until_stopped_on(elsewhere.as_ref(), span, session::serve(Arc::clone(shared), incoming));
 }
 
 /// What others are told of the relay; `None` where they are told nothing.

@@ -7,6 +7,7 @@ mod expiry;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tracing::{Level, debug, warn};
 
 use self::asked::{Asked, Found};
 use self::expiry::Expiry;
-use crate::admission::{Admission, Connection, Limits};
+use crate::admission::{Admission, Connection};
 use crate::candidate::Decider;
 use crate::fault::Fault;
 use crate::listener::{Incoming, Viewer};
@@ -36,26 +37,48 @@ struct Visit<'a> {
     request_timeout: Duration,
 }
 
+/// What a viewer gets.
+enum Answer<'a> {
+    /// The policy's own words, because it may not even ask.
+    Refused(String),
+    /// What its request led to.
+    Found(Box<Asked<'a>>, Found),
+}
+
 /// Serves one accepted connection to its end.
-pub async fn serve(shared: Arc<Shared>, incoming: Incoming) {
+///
+/// A log is followed for hours, and nearly all of what comes before that takes more memory: greeting, deciding, dialling.
+/// Each of the two has a box, which is gone when bytes flow.
+pub fn serve(shared: Arc<Shared>, incoming: Incoming) -> impl Future<Output = ()> + Send {
     let mut record = Record::open(Arc::clone(&shared.metrics), &incoming.config.settings.name, incoming.peer);
     let request_timeout = incoming.config.settings.request_timeout;
-    // In a box, which is gone before hours of following begin: a handshake takes some KiB of state.
-    match Box::pin(incoming.greet()).await {
-        Ok(viewer) => Visit { shared: &shared, viewer, request_timeout }.begin(&mut record).await,
-        Err(fault) => end(&Err(fault), &mut record),
+    let greeting = Box::pin(incoming.greet());
+    async move {
+        let viewer = match greeting.await {
+            Ok(viewer) => viewer,
+            Err(fault) => return end(&Err(fault), &mut record),
+        };
+        Visit { shared: &shared, viewer, request_timeout }.begin(&mut record).await;
     }
 }
 
 impl<'a> Visit<'a> {
     async fn begin(&mut self, record: &mut Record) {
-        let admission = self.admit(record);
-        self.converse(admission, record).await;
+        let asking = {
+            let admission = self.admit(record);
+            Box::pin(self.ask(admission, record))
+        };
+        let answer = asking.await;
+        self.conclude(answer, record).await;
     }
 
-    /// Answers the viewer, and takes leave of it in an orderly way whatever the answer was.
-    async fn converse(&mut self, admission: Result<Admission, Fault>, record: &mut Record) {
-        let result = self.answer(admission, record).await;
+    /// Gives the viewer its answer, and takes leave of it in an orderly way whatever that was.
+    async fn conclude(&mut self, answer: Result<Answer<'a>, Fault>, record: &mut Record) {
+        let result = match answer {
+            Ok(Answer::Found(asked, found)) => asked.take(found, &mut self.viewer, record).await,
+            Ok(Answer::Refused(text)) => Ok(Ending::Refused(text)),
+            Err(fault) => Err(fault),
+        };
         // Now, not after the leave: a viewer that takes its time to close is no longer stream, and no fault.
         end(&result, record);
         let farewell = match &result {
@@ -65,23 +88,6 @@ impl<'a> Visit<'a> {
             Err(fault) => fault.reply(),
         };
         let _left_early = take_leave(&mut self.viewer.transport, farewell).await;
-    }
-
-    /// Does what the policy says, until the viewer has all of it.
-    async fn answer(&mut self, admission: Result<Admission, Fault>, record: &mut Record) -> Result<Ending, Fault> {
-        let limits = match admission? {
-            Admission::Allow { limits, tags } => {
-                record.admitted(tags);
-                limits
-            }
-            Admission::Refuse { text, tags } => {
-                record.admitted(tags);
-                return Ok(Ending::Refused(text));
-            }
-        };
-        // In a box, which is gone once bytes flow: what it takes to decide and to dial, an idle stream does not keep.
-        let (asked, found) = Box::pin(self.ask(limits, record)).await?;
-        asked.take(found, &mut self.viewer, record).await
     }
 
     /// Asks the policy whether the viewer may ask. A stream that was let in is told to the policy when it ends: to the
@@ -105,8 +111,18 @@ impl<'a> Visit<'a> {
         admission
     }
 
-    /// Reads the request, and finds what it leads to.
-    async fn ask(&mut self, limits: Limits, record: &mut Record) -> Result<(Asked<'a>, Found), Fault> {
+    /// Reads the request of a viewer that may ask, and finds what it leads to.
+    async fn ask(&mut self, admission: Result<Admission, Fault>, record: &mut Record) -> Result<Answer<'a>, Fault> {
+        let limits = match admission? {
+            Admission::Allow { limits, tags } => {
+                record.admitted(tags);
+                limits
+            }
+            Admission::Refuse { text, tags } => {
+                record.admitted(tags);
+                return Ok(Answer::Refused(text));
+            }
+        };
         let expiry = Expiry::after(limits.max_duration);
         let patience = limits.request_timeout.map_or(self.request_timeout, Limit::get);
         let query = expiry.within(request::read(&mut self.viewer.transport, patience)).await?;
@@ -114,10 +130,10 @@ impl<'a> Visit<'a> {
         record.asked(&query, deciding.generation.number);
         tell(deciding.generation.policy.clone().into(), self.shared, record);
         let settings = limits.apply(&deciding.generation.settings.stream);
-        let asked = Asked::new(self.shared, deciding, query, settings, expiry);
+        let asked = Box::new(Asked::new(self.shared, deciding, query, settings, expiry));
         let route = asked.decide(&self.viewer, record).await?;
         let found = asked.find(route.way, &self.viewer, record).await?;
-        Ok((asked, found))
+        Ok(Answer::Found(asked, found))
     }
 }
 
@@ -129,7 +145,7 @@ fn tell(decider: Decider, shared: &Arc<Shared>, record: &mut Record) {
 
 fn end(result: &Result<Ending, Fault>, record: &mut Record) {
     if let Err(fault) = result {
-        log(fault);
+        log(fault, record.viewer());
     }
     record.ended(result);
 }
@@ -142,10 +158,10 @@ async fn take_leave(viewer: &mut Transport, farewell: Option<&str>) -> Result<()
 }
 
 /// A peer's fault is no reason to wake anybody; ours is.
-fn log(fault: &Fault) {
+fn log(fault: &Fault, viewer: SocketAddr) {
     let blame = fault.blame().as_str();
     match fault.level() {
-        Level::WARN | Level::ERROR => warn!(blame, why = %fault, "stream failed"),
-        _ => debug!(blame, why = %fault, "stream failed"),
+        Level::WARN | Level::ERROR => warn!(%viewer, blame, why = %fault, "stream failed"),
+        _ => debug!(%viewer, blame, why = %fault, "stream failed"),
     }
 }

@@ -115,14 +115,15 @@ impl Carrier<'_> {
     async fn wait(&mut self) -> Result<Next, Fault> {
         let (viewer, upstream) = (self.viewer.tcp(), self.upstream.tcp());
         let sent = self.sent();
-        // A socket that has seen the peer's FIN stays readable for ever; only an error is news from it.
-        let mut broken = pin!(viewer.ready(Interest::ERROR));
+        let listens = self.watchdog.presence.listens();
+        // A socket that has seen the peer's FIN stays readable for ever; only an error is news from it. In a box, because
+        // few streams wait for that.
+        let mut broken = (!listens).then(|| Box::pin(viewer.ready(Interest::ERROR)));
         poll_fn(|cx| {
-            let listens = self.watchdog.presence.listens();
             if upstream.poll_read_ready(cx).is_ready() || (listens && viewer.poll_read_ready(cx).is_ready()) {
                 return Poll::Ready(Ok(Next::Copy));
             }
-            if !listens && broken.as_mut().poll(cx).is_ready() {
+            if broken.as_mut().is_some_and(|broken| broken.as_mut().poll(cx).is_ready()) {
                 return Poll::Ready(Err(Fault::ViewerLeft));
             }
             self.watchdog.poll_verdict(cx, viewer, sent).map(Err)

@@ -139,6 +139,7 @@ impl Dialler {
                     let open = self.peers.reached(&target, || round_trip(&transport));
                     self.count(&target, "connected");
                     let tried = rest.failed.len() + 1;
+                    rest.shed();
                     return Ok(Reached { transport, target, address, tried, open, rest });
                 }
                 Err(error) => rest.failed.push(self.failed(target, error, fair)),
@@ -216,6 +217,13 @@ impl Reached {
 }
 
 impl Rest {
+    /// Gives up what the targets came in once there are none left; it would stay as long as the stream.
+    fn shed(&mut self) {
+        if self.targets.len() == 0 {
+            self.targets = Vec::new().into_iter();
+        }
+    }
+
     /// Whether the targets so far left more than half of the time: less says little about who does not answer in it,
     /// and the first that does not answer in more is found out, so that no route stays stuck at its dead targets.
     fn is_fair(&self, settings: &settings::Upstream) -> bool {

@@ -8,6 +8,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::workers::Seat;
+
 /// The counts of one listener. There is at most one entry a permit, so the total bounds the map.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
@@ -21,6 +23,8 @@ pub(super) struct Limits {
 pub struct Permit {
     limits: Arc<Limits>,
     client: Option<IpAddr>,
+    /// Its place among the workers' streams, where it has one.
+    pub seat: Option<Seat>,
 }
 
 impl Limits {
@@ -28,7 +32,7 @@ impl Limits {
     pub(super) fn admit(self: &Arc<Self>, max: usize) -> Option<Permit> {
         let more = |total: usize| (total < max).then_some(total + 1);
         self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Permit { limits: Arc::clone(self), client: None })
+        Some(Permit { limits: Arc::clone(self), client: None, seat: None })
     }
 
     fn by_client(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {

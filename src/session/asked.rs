@@ -87,7 +87,8 @@ impl<'a> Asked<'a> {
     pub(super) async fn take(&self, found: Found, viewer: &mut Viewer, record: &mut Record) -> Result<Ending, Fault> {
         match found {
             Found::Refused(text) => Ok(Ending::Refused(text)),
-            Found::Reply(reply) => self.say(&reply, viewer, record).await,
+            // In a box: streams that follow a log need no room for it.
+            Found::Reply(reply) => Box::pin(self.say(&reply, viewer, record)).await,
             Found::Reached(reached) => self.follow(reached, viewer, record).await,
         }
     }
