@@ -108,7 +108,7 @@ impl Path {
         let serving = async {
             // It goes with its conversation, as the task of a stream does.
             let mut visit = visit;
-            visit.converse(allowed(limits), &mut record).await;
+            converse(&mut visit, allowed(limits), &mut record).await;
         };
         let ((), said) = tokio::join!(Box::pin(serving), Box::pin(talking));
         let (bytes, spliced, lasted) = (record.meter.bytes(), record.meter.spliced(), record.meter.elapsed());
