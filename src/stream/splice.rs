@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::fault::Fault;
 use crate::stream::pipes::Pipe;
-use crate::stream::{Carrier, Next, tune};
+use crate::stream::{Carrier, Next};
 
 /// Fillings of a pipe in a row after which other streams of the thread get their turn.
 const TURN: usize = 4;
@@ -31,9 +31,7 @@ impl Carrier<'_> {
             return Ok(Next::Copy);
         };
         let mut last = 0;
-        tune::queue_bulk(self.viewer.tcp());
         let next = poll_fn(|cx| self.poll_splice(&mut pipe, &mut last, cx)).await?;
-        tune::queue_lines(self.viewer.tcp());
         self.gate.drained(last);
         self.pipes.put_back(pipe);
         Ok(next)

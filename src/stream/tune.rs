@@ -26,10 +26,6 @@ use crate::config::settings;
 /// its own memory for every viewer that does not read.
 const MOST_UNSENT: u32 = 128 << 10;
 
-/// The same while bulk is spliced: a whole pipe. With less the pipe is emptied in small portions, each waited for, which
-/// cost two fifths of the throughput. There are few pipes, so few connections hold as much.
-const MOST_UNSENT_BULK: u32 = 1 << 20;
-
 /// Sets the options of every upstream: keepalive, and a limit for bytes that stay unacknowledged, of `keepalive_idle`
 /// and all `keepalive_probes` together, which is all that the kernel asks then: it does not count probes.
 ///
@@ -61,16 +57,6 @@ fn probe(socket: &impl AsFd, settings: &settings::Stream) {
     note("SO_KEEPALIVE", SockRef::from(socket).set_keepalive(true));
     obey("keepalive_idle", set_tcp_keepidle(socket, whole_seconds(settings.keepalive_idle)));
     obey("keepalive_interval", set_tcp_keepintvl(socket, whole_seconds(settings.keepalive_interval)));
-}
-
-/// Has the kernel queue for a viewer what bulk needs to flow.
-pub(super) fn queue_bulk(tcp: &TcpStream) {
-    note("TCP_NOTSENT_LOWAT", SockRef::from(tcp).set_tcp_notsent_lowat(MOST_UNSENT_BULK));
-}
-
-/// Has the kernel queue no more for a viewer than lines need.
-pub(super) fn queue_lines(tcp: &TcpStream) {
-    note("TCP_NOTSENT_LOWAT", SockRef::from(tcp).set_tcp_notsent_lowat(MOST_UNSENT));
 }
 
 /// Probes a peer more often, because it will not say anything more by itself.
