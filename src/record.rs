@@ -10,7 +10,7 @@ use std::time::Duration;
 use tracing::info;
 
 use crate::fault::{Blame, Fault};
-use crate::metrics::{ByListener, Ending as EndingLabels, Metrics};
+use crate::metrics::{Metrics, Traffic};
 use crate::names::{BuildId, Zone};
 use crate::policy;
 use crate::registry::Build;
@@ -25,6 +25,8 @@ pub struct Record {
     /// Counts the bytes as they reach the viewer.
     pub meter: Meter,
     metrics: Arc<Metrics>,
+    /// The listener's.
+    traffic: Arc<Traffic>,
     viewer: Viewer,
     asked: Asked,
     way: Way,
@@ -48,9 +50,11 @@ pub enum Ending {
 /// Who is told how the stream ended; once, because it is used up by that.
 struct Audience(Box<dyn FnOnce(&policy::Ended<'_>) + Send + Sync>);
 
+/// An address as the standard library writes it, the quick way.
+struct Spelled(SocketAddr);
+
 #[derive(Debug)]
 struct Viewer {
-    listener: String,
     address: SocketAddr,
     server_name: Option<String>,
     identity: Option<String>,
@@ -94,12 +98,13 @@ struct Ended {
 impl Record {
     /// Opens the record of a connection just accepted, and counts it as an open stream.
     pub fn open(metrics: Arc<Metrics>, listener: &str, address: SocketAddr) -> Self {
-        let by = ByListener { listener: listener.to_owned() };
-        metrics.streams.open.get_or_create(&by).inc();
+        let traffic = metrics.streams.of(listener);
+        traffic.open.inc();
         Self {
             meter: Meter::new(),
             metrics,
-            viewer: Viewer { listener: by.listener, address, server_name: None, identity: None },
+            traffic,
+            viewer: Viewer { address, server_name: None, identity: None },
             asked: Asked::default(),
             way: Way::default(),
             tags: Given::default(),
@@ -155,7 +160,8 @@ impl Record {
 
     /// Notes the way that was taken.
     pub fn reached(&mut self, reached: &Reached) {
-        self.way.target = Some(format!("{}:{}", reached.target.host, reached.target.port));
+        let mut port = itoa::Buffer::new();
+        self.way.target = Some([reached.target.host.as_str(), ":", port.format(reached.target.port)].concat());
         self.way.kind = Some(reached.target.kind.as_str());
         self.way.tried = self.way.in_vain + reached.tried;
     }
@@ -178,16 +184,13 @@ impl Record {
     }
 
     fn count(&self, ended: &Ended, tags: &Tags) {
-        let listener = self.viewer.listener.clone();
         let streams = &self.metrics.streams;
         if self.meter.spliced() {
             streams.spliced.inc();
         }
-        let labels = EndingLabels { listener: listener.clone(), ending: ended.label, blame: ended.blame.as_str() };
-        streams.ended.get_or_create(&labels).inc();
-        let by = ByListener { listener };
-        streams.open.get_or_create(&by).dec();
-        streams.bytes.get_or_create(&by).inc_by(self.meter.bytes());
+        self.traffic.ended(ended.label, ended.blame.as_str());
+        self.traffic.open.dec();
+        self.traffic.bytes.inc_by(self.meter.bytes());
         streams.tagged.count(tags);
     }
 
@@ -195,8 +198,8 @@ impl Record {
         let tags = (!tags.is_empty()).then(|| tags.json());
         info!(
             target: "fingerpost::record",
-            listener = %self.viewer.listener,
-            viewer = %self.viewer.address,
+            listener = %self.traffic.listener,
+            viewer = %Spelled(self.viewer.address),
             server_name = self.viewer.server_name.as_deref(),
             identity = self.viewer.identity.as_deref(),
             build = self.asked.build.as_ref().map(BuildId::as_str),
@@ -220,7 +223,7 @@ impl Record {
 
     fn told<'a>(&'a self, ended: &'a Ended, tags: &'a Tags) -> policy::Ended<'a> {
         policy::Ended {
-            listener: &self.viewer.listener,
+            listener: &self.traffic.listener,
             peer: self.viewer.address.ip(),
             server_name: self.viewer.server_name.as_deref(),
             identity: self.viewer.identity.as_deref(),
@@ -253,6 +256,21 @@ impl Drop for Record {
         }
         // Last: whoever sees it gone from the metrics finds everything else that came of it.
         self.count(&ended, &tags);
+    }
+}
+
+impl fmt::Display for Spelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(SocketAddr::V4(address)) = self else { return self.0.fmt(f) };
+        let mut digits = itoa::Buffer::new();
+        let [first, rest @ ..] = address.ip().octets();
+        f.write_str(digits.format(first))?;
+        for octet in rest {
+            f.write_str(".")?;
+            f.write_str(digits.format(octet))?;
+        }
+        f.write_str(":")?;
+        f.write_str(digits.format(address.port()))
     }
 }
 

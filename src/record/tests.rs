@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use serde_json::Value;
 
 use super::*;
+use crate::metrics::ByListener;
 
 const UUID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -138,6 +139,14 @@ async fn a_stream_without_tags_has_no_such_field() {
     let json = written(|log| tracing_subscriber::fmt().json().with_writer(log).finish().into(), "");
     let record: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&record["fields"]["ending"], &record["fields"]["tags"]), (&Value::from("complete"), &Value::Null));
+}
+
+#[test]
+fn addresses_are_spelled_as_the_standard_library_does() {
+    for address in ["0.0.0.0:0", "192.0.2.7:4711", "255.255.255.255:65535", "[::1]:79", "[fe80::1%3]:79"] {
+        let address: SocketAddr = address.parse().unwrap();
+        assert_eq!(Spelled(address).to_string(), address.to_string());
+    }
 }
 
 /// The log of one stream, tagged if there is a `value`.
