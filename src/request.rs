@@ -3,6 +3,7 @@
 //! Nothing here asks the registry, and no text that is not hexadecimal leaves as a build's uuid. The facts are those
 //! of `BaseFingerRequestHandler.getCommand` in Zuul 14.3.0 and of the path rules of its ZooKeeper client, kazoo.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -36,7 +37,8 @@ pub async fn read<R>(viewer: &mut R, patience: Duration) -> Result<Query, Fault>
 where
     R: AsyncRead + Unpin,
 {
-    tokio::time::timeout(patience, gather(viewer)).await.unwrap_or(Err(Fault::RequestTimeout(patience)))
+    // By reference: a future that is handed on by value has its room twice, and is copied.
+    tokio::time::timeout(patience, pin!(gather(viewer))).await.unwrap_or(Err(Fault::RequestTimeout(patience)))
 }
 
 async fn gather<R>(viewer: &mut R) -> Result<Query, Fault>
@@ -100,9 +102,9 @@ impl Query {
     /// [`Fault::BadRequest`] for a line with a carriage return in it, which the upstream may take for two lines.
     pub fn forwarded(&self) -> Result<Line, Fault> {
         match &self.build {
-            Some(build) => Ok(Line(format!("{build}\n"))),
+            Some(build) => Ok(Line([build.as_str(), "\n"].concat())),
             None if self.line.contains('\r') => Err(Fault::BadRequest("a carriage return inside of the line")),
-            None => Ok(Line(format!("{}\r\n", self.line))),
+            None => Ok(Line([&self.line, "\r\n"].concat())),
         }
     }
 }
