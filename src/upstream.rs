@@ -10,6 +10,7 @@ pub mod unreached;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use std::vec;
@@ -137,7 +138,7 @@ impl Dialler {
             match outcome {
                 Ok((transport, address)) => {
                     let open = self.peers.reached(&target, || round_trip(&transport));
-                    self.count(&target, "connected");
+                    self.metrics.connected(target.kind).inc();
                     let tried = rest.failed.len() + 1;
                     rest.shed();
                     return Ok(Reached { transport, target, address, tried, open, rest });
@@ -165,15 +166,15 @@ impl Dialler {
         if left.is_zero() {
             return Err(TargetError::OutOfTime(how.settings.timeout));
         }
-        let start = Instant::now();
         let connect = Connect::new(target.host.as_str(), target.port, how.pace(target).within(left));
         let addresses = connect.resolve(&self.resolver).await?;
         if let Some(sign) = how.itself.listens_at(&addresses) {
             return Err(TargetError::Itself(sign));
         }
         let (tcp, address) = connect.race(addresses).await?;
-        let after = how.handshake_timeout(target).min(left.saturating_sub(start.elapsed()));
-        let transport = timeout(after, ask(tcp, address, target, request, how)).await;
+        let after = how.handshake_timeout(target).min(left.saturating_sub(connect.elapsed()));
+        // By reference: a future that is handed on by value has its room twice, and is copied.
+        let transport = timeout(after, pin!(ask(tcp, address, target, request, how))).await;
         let transport = transport.unwrap_or(Err(TargetError::HandshakeTimeout { address, after }))?;
         Ok((transport, address))
     }
