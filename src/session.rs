@@ -52,7 +52,7 @@ enum Answer<'a> {
 pub fn serve(shared: Arc<Shared>, incoming: Incoming) -> impl Future<Output = ()> + Send {
     let mut record = Record::open(Arc::clone(&shared.metrics), &incoming.config.settings.name, incoming.peer);
     let request_timeout = incoming.config.settings.request_timeout;
-    let greeting = Box::pin(incoming.greet());
+    let greeting = incoming.greet();
     async move {
         let viewer = match greeting.await {
             Ok(viewer) => viewer,

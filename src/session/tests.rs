@@ -70,7 +70,7 @@ impl Site {
         let mut listeners = Listeners::new(metrics.listeners.clone(), tasks.clone());
         let (accepted, queue) = mpsc::channel(8);
         let plan = listeners.plan(generation.listeners.clone()).unwrap();
-        let _applied = listeners.apply(plan, move |incoming| accepted.try_send(incoming).unwrap());
+        let _applied = listeners.apply(plan, move |arrival| accepted.try_send(arrival.on(None).unwrap()).unwrap());
         let shared = Arc::new(Shared::new(generation, metrics, &tasks));
         assert!(shared.registry.read_within(PATIENCE).await);
         Self { shared, listeners, queue, tasks, _dir: dir }
