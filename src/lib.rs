@@ -37,6 +37,7 @@ pub mod registry;
 pub mod relay;
 pub mod request;
 pub mod route;
+mod scratch;
 pub mod service;
 pub mod session;
 pub mod shared;

@@ -24,7 +24,6 @@ mod meter;
 mod patience;
 mod pipes;
 mod presence;
-mod scratch;
 mod splice;
 mod tune;
 mod watchdog;

@@ -20,6 +20,7 @@ mod handshake;
 mod host;
 mod identity;
 mod load;
+mod receive;
 mod server;
 mod signed;
 mod stream;

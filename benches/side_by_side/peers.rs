@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::site::{Build, Site};
+use crate::site::{Build, HERE, Site};
 
 pub use process::Process;
 
@@ -54,6 +54,8 @@ pub struct Running {
     pub peer: Peer,
     /// Where its viewers connect.
     pub place: Place,
+    /// Where executors have to be for it to stand in the way that was wanted.
+    pub zone: &'static str,
     /// Its programs; of two hops, the viewer's first.
     pub processes: Vec<Process>,
 }
@@ -76,11 +78,23 @@ impl Peer {
         }
     }
 
+    /// The far zone of its two hops. Gateways find each other by their zone, so no two programs may share one.
+    pub fn far_zone(self) -> &'static str {
+        match self {
+            Self::Fingerpost => "there-fingerpost",
+            Self::Before => "there-before",
+            Self::Fingergw => "there-fingergw",
+            _ => "there",
+        }
+    }
+
     /// Starts it for viewers of `build`, and waits until it serves. Those that cannot look a build up are told where its
     /// executor is.
     pub async fn start(self, site: &Site, topology: Topology, build: &Build) -> Running {
         match self {
-            Self::Direct => Running { peer: self, place: Place::plain(build.executor), processes: Vec::new() },
+            Self::Direct => {
+                Running { peer: self, place: Place::plain(build.executor), zone: HERE, processes: Vec::new() }
+            }
             Self::Fingerpost => fingerpost::start(site, topology).await,
             Self::Before => fingerpost::start_before(site, topology).await,
             Self::HaProxy => haproxy::start(site, topology, build).await,

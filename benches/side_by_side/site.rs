@@ -20,8 +20,6 @@ pub const BUILDS: usize = 10_000;
 
 /// The zone of viewers, and of executors that are reached in one hop.
 pub const HERE: &str = "here";
-/// The zone that is reached through its gateway.
-pub const THERE: &str = "there";
 
 /// Where Zuul keeps builds that asked for no zone.
 const REQUESTS: &str = "/zuul/executor/unzoned/requests";

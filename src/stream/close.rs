@@ -12,9 +12,9 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::fault::Fault;
-use crate::stream::delivery::Delivery;
+use crate::scratch;
+use crate::stream::delivery::{Delivery, Piece};
 use crate::stream::meter::Meter;
-use crate::stream::scratch;
 use crate::transport::Transport;
 
 /// Most bytes that are read from a peer after the close; more than kernels queue. Who sends on after that only sends.
@@ -41,7 +41,8 @@ pub async fn say(viewer: &mut Transport, text: &str, deadline: Duration) -> Resu
 pub async fn reply(viewer: &mut Transport, text: &str, meter: &Meter, deadline: Duration) -> Result<(), Fault> {
     let mut delivery = Delivery::default();
     let replying = async {
-        poll_fn(|cx| Poll::Ready(delivery.send(viewer, cx, text.as_bytes(), meter))).await?;
+        let piece = Piece { bytes: text.as_bytes(), records: viewer.records() };
+        poll_fn(|cx| Poll::Ready(delivery.send(viewer, cx, piece, meter))).await?;
         poll_fn(|cx| delivery.poll_clear(viewer, cx, meter)).await
     };
     within(deadline, replying).await

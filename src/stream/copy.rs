@@ -5,11 +5,15 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use rustix::io::ioctl_fionread;
 use tokio::io::{AsyncRead as _, ReadBuf};
 
 use crate::fault::Fault;
+use crate::scratch;
+use crate::stream::delivery::Piece;
 use crate::stream::presence::Heard;
-use crate::stream::{Carrier, Next, scratch, tune};
+use crate::stream::{Carrier, Next, tune};
+use crate::transport::{Records, Transport};
 
 /// Reads in a row after which other streams of the thread get their turn; 1 MiB, some hundred microseconds.
 const TURN: usize = 16;
@@ -53,8 +57,18 @@ impl Carrier<'_> {
 
     fn pass_on(&mut self, chunk: &[u8], cx: &mut Context<'_>) -> Result<Next, Fault> {
         self.gate.copied(chunk.len());
-        self.delivery.send(self.viewer, cx, chunk, self.meter).map_err(|_| Fault::ViewerLeft)?;
+        let records = if self.goes_on(chunk) { Records::Full } else { self.viewer.records() };
+        self.delivery
+            .send(self.viewer, cx, Piece { bytes: chunk, records }, self.meter)
+            .map_err(|_| Fault::ViewerLeft)?;
         Ok(Next::Copy)
+    }
+
+    /// Whether more than `chunk` has come already, so that a burst does not end with it. Where the upstream speaks TLS
+    /// nobody can say: what came may be half a record.
+    fn goes_on(&self, chunk: &[u8]) -> bool {
+        let Transport::Plain(upstream) = &*self.upstream else { return false };
+        chunk.len() == scratch::SIZE && ioctl_fionread(upstream).is_ok_and(|bytes| bytes > 0)
     }
 
     /// Throws away what the viewer sent, and takes note if it has ended.

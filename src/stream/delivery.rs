@@ -20,18 +20,24 @@ pub(super) struct Delivery {
     unflushed: bool,
 }
 
+/// Bytes, and how TLS is to cut them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) records: Records,
+}
+
 impl Delivery {
-    /// Writes `bytes`, and keeps what the viewer does not take now. To be called only when nothing is kept.
+    /// Writes `piece`, and keeps what the viewer does not take now. To be called only when nothing is kept.
     pub(super) fn send(
         &mut self,
         viewer: &mut Transport,
         cx: &mut Context<'_>,
-        bytes: &[u8],
+        piece: Piece<'_>,
         meter: &Meter,
     ) -> io::Result<()> {
-        let records = viewer.records();
-        let taken = push(viewer, cx, records, bytes, meter)?;
-        self.rest.extend_from_slice(bytes.get(taken..).unwrap_or_default());
+        let taken = push(viewer, cx, piece, meter)?;
+        self.rest.extend_from_slice(piece.bytes.get(taken..).unwrap_or_default());
         self.unflushed = true;
         Ok(())
     }
@@ -45,8 +51,8 @@ impl Delivery {
     ) -> Poll<io::Result<()>> {
         if !self.rest.is_empty() {
             let left = self.rest.get(self.taken..).unwrap_or_default();
-            let records = viewer.records();
-            self.taken += push(viewer, cx, records, left, meter)?;
+            let piece = Piece { bytes: left, records: viewer.records() };
+            self.taken += push(viewer, cx, piece, meter)?;
             if self.taken < self.rest.len() {
                 return Poll::Pending;
             }
@@ -65,18 +71,17 @@ impl Delivery {
     }
 }
 
-/// Writes as much of `bytes` as `writer` takes now, and says how much that was. If it was not all, `cx` is woken when
+/// Writes as much of `piece` as `writer` takes now, and says how much that was. If it was not all, `cx` is woken when
 /// more can be written.
 fn push<W: AsyncWrite + Unpin>(
     writer: &mut W,
     cx: &mut Context<'_>,
-    records: Records,
-    bytes: &[u8],
+    piece: Piece<'_>,
     meter: &Meter,
 ) -> io::Result<usize> {
-    let mut left = bytes;
+    let mut left = piece.bytes;
     while !left.is_empty() {
-        match Pin::new(&mut *writer).poll_write(cx, cut(records, left)) {
+        match Pin::new(&mut *writer).poll_write(cx, cut(piece.records, left)) {
             Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
             Poll::Ready(Ok(taken)) => {
                 meter.count(taken);
@@ -86,7 +91,7 @@ fn push<W: AsyncWrite + Unpin>(
             Poll::Pending => break,
         }
     }
-    Ok(bytes.len() - left.len())
+    Ok(piece.bytes.len() - left.len())
 }
 
 /// The part of `bytes` to write in one go. TLS makes records of its own out of every write, so the last record is
@@ -120,7 +125,7 @@ mod tests {
         fn push(&mut self, records: Records, bytes: &[u8]) -> usize {
             let meter = Meter::new();
             let mut cx = Context::from_waker(Waker::noop());
-            let taken = push(self, &mut cx, records, bytes, &meter).unwrap();
+            let taken = push(self, &mut cx, Piece { bytes, records }, &meter).unwrap();
             assert_eq!(meter.bytes(), taken as u64);
             taken
         }

@@ -1,24 +1,27 @@
 //! Decides when a stream's bytes are bulk, worth a pipe. It moves no bytes itself.
 
-use crate::stream::scratch;
+use crate::scratch;
 use crate::transport::Transport;
 
-/// Opens when bytes arrive faster than they are taken.
+/// Opens when one read after the other brings much.
 ///
 /// Splicing everything would make small messages slower (two system calls more each) and pin a pipe to every stream.
 #[derive(Debug)]
 pub(super) struct Gate {
     /// Splicing works between two plain sockets only.
     plain: bool,
-    /// Bytes that came since the upstream was last found drained.
+    /// Bytes that came beyond what small messages bring, in reads as they follow each other.
     backlog: usize,
     /// Bulk was moving when the upstream was last drained, so it probably goes on.
     warm: bool,
 }
 
 impl Gate {
-    /// Bytes in a row, without finding the upstream drained, that are taken for bulk.
-    const BACKLOG: usize = 2 * scratch::SIZE;
+    /// So much of a backlog is taken for bulk, in bytes.
+    const BACKLOG: usize = scratch::SIZE;
+
+    /// Most that a small message brings, in bytes. An upstream may fill a buffer, and then half of one, in turns.
+    const SMALL: usize = scratch::SIZE / 4;
 
     /// Smallest amount in one go that counts as bulk still going on, in bytes.
     const BULK: usize = scratch::SIZE;
@@ -33,9 +36,9 @@ impl Gate {
         self.plain && (self.warm || self.backlog >= Self::BACKLOG)
     }
 
-    /// Takes note of one read of `bytes` into the scratch buffer. A read that did not fill it emptied the socket.
+    /// Takes note of one read of `bytes` into the scratch buffer.
     pub(super) fn copied(&mut self, bytes: usize) {
-        self.backlog = if bytes < scratch::SIZE { 0 } else { self.backlog.saturating_add(bytes) };
+        self.backlog = self.backlog.saturating_add(bytes).saturating_sub(Self::SMALL);
     }
 
     /// Takes note that the upstream was found drained, after a last splice of `bytes`; 0 where none was possible, so
@@ -58,9 +61,19 @@ mod tests {
     fn small_messages_never_open_it() {
         let mut gate = shut();
         for _ in 0..1000 {
-            gate.copied(4096);
+            gate.copied(Gate::SMALL);
         }
         assert!(!gate.is_open());
+    }
+
+    #[test]
+    fn bulk_in_uneven_pieces_opens_it() {
+        let mut gate = shut();
+        for _ in 0..2 {
+            gate.copied(scratch::SIZE);
+            gate.copied(1000);
+        }
+        assert!(gate.is_open());
     }
 
     #[test]
@@ -79,8 +92,9 @@ mod tests {
     #[test]
     fn without_a_pipe_it_is_not_asked_at_once_again() {
         let mut gate = shut();
-        gate.copied(Gate::BACKLOG / 2);
-        gate.copied(Gate::BACKLOG / 2);
+        gate.copied(scratch::SIZE);
+        gate.copied(scratch::SIZE);
+        assert!(gate.is_open());
         gate.drained(0);
         assert!(!gate.is_open());
     }

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use crate::config::settings;
 use crate::fault::Fault;
-use crate::stream::scratch;
+use crate::scratch;
 use crate::transport::{TcpInfo, Transport};
 
 /// What is known of the viewer's being there.

@@ -1,7 +1,7 @@
 //! This project's relay, started from a `zuul.conf` and nothing else.
 
 use super::{Peer, Place, Process, Running, Topology};
-use crate::site::{HERE, Site, THERE};
+use crate::site::{HERE, Site};
 use crate::support::gateway::{Conf, Gateway, Kind};
 
 /// A relay for `topology`; of two hops, each zone has one.
@@ -24,9 +24,10 @@ pub async fn gateways(peer: Peer, kind: Kind, site: &Site, topology: Topology) -
     let near = Gateway::start(kind, &site.world, conf(HERE, topology == Topology::Tls)).await;
     let place = Place { address: near.conf.address, tls: near.conf.tls };
     let mut processes = vec![Process::gateway(near)];
-    if topology == Topology::TwoHops {
-        let far = Gateway::start(kind, &site.world, conf(THERE, true)).await;
-        processes.push(Process::gateway(far));
+    if topology != Topology::TwoHops {
+        return Running { peer, place, zone: HERE, processes };
     }
-    Running { peer, place, processes }
+    let zone = peer.far_zone();
+    processes.push(Process::gateway(Gateway::start(kind, &site.world, conf(zone, true)).await));
+    Running { peer, place, zone, processes }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::program::Program;
 use super::{Peer, Place, Process, Running, Topology};
-use crate::site::{Build, Site};
+use crate::site::{Build, HERE, Site};
 use crate::support::authority::Leaf;
 
 /// One program's place on the way.
@@ -48,7 +48,7 @@ pub async fn start(
     for hop in hops {
         processes.push(serve(hop).await);
     }
-    Running { peer, place, processes }
+    Running { peer, place, zone: HERE, processes }
 }
 
 /// The viewer's first.

@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 use crate::load::{Sink, Source};
 use crate::peers::{Peer, Running, Topology};
 use crate::rounds::Pace;
-use crate::site::{HERE, Site, THERE};
+use crate::site::{HERE, Site};
 use crate::table::{Row, Target};
 
 /// One way in which large logs are taken.
@@ -60,11 +60,19 @@ impl Case {
     pub async fn measure(self, site: &Site, pace: &Pace) -> Vec<Row> {
         let mebibytes = self.mebibytes / pace.divisor;
         let source = Source::of(mebibytes << 20);
-        let zone = if self.topology == Topology::TwoHops { THERE } else { HERE };
-        let build = site.build(zone, source.address).await;
+        let build = site.build(HERE, source.address).await;
         let running = Peer::start_all(self.peers, site, self.topology, &build).await;
-        let sink = Sink::new(&build.uuid, mebibytes << 20, site.tls());
-        let samples = pace.interleave(&running, async |running| self.speed(&sink, running, mebibytes).await).await;
+        let mut sinks = Vec::new();
+        for running in &running {
+            let build = site.build(running.zone, source.address).await;
+            sinks.push((running.peer, Sink::new(&build.uuid, mebibytes << 20, site.tls())));
+        }
+        let samples = pace
+            .interleave(&running, async |running| {
+                let (_, sink) = sinks.iter().find(|(peer, _)| *peer == running.peer).expect("each has one");
+                self.speed(sink, running, mebibytes).await
+            })
+            .await;
         vec![Row { work: self.work.to_owned(), unit: "MiB/s", samples, targets: self.targets.to_vec() }]
     }
 

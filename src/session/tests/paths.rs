@@ -233,8 +233,12 @@ async fn leave(mut viewer: Peer) {
 async fn a_viewer_that_stops_reading_is_to_blame_and_gets_no_end_in_order() {
     for path in &PATHS {
         let talk = async |mut viewer: Peer, mut upstream: Transport| {
-            flood(&mut upstream).await;
-            to_end(&mut viewer).await
+            // By the end of one log, bulk is spliced where it may be.
+            let mut got = log();
+            let (read, ()) = tokio::join!(viewer.read_exact(&mut got), flood(&mut upstream));
+            read.unwrap();
+            let (rest, in_order) = to_end(&mut viewer).await;
+            (got.into_iter().chain(rest).collect::<Vec<_>>(), in_order)
         };
         let limits = Limits { stall_timeout: limit(0.05), ..Limits::default() };
         let (outcome, (got, in_order)) = path.stream(limits, talk).await;

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::*;
 use crate::config::settings::{ClientCertificates, ClientTls, KeyPairFiles, ServerTls, TlsVersion, Trust};
+use crate::scratch;
 use crate::tls;
 use crate::transport::Records;
 
@@ -189,7 +190,7 @@ async fn the_last_record_of_a_burst_is_short_for_viewers_that_are_no_relay() {
     let (upstream, mut upstream_peer) = loopback().await;
     let mut relay = relay(Transport::Tls(Box::new(viewer)), Transport::Plain(upstream));
     let watch = async {
-        for len in [1, 1023, 1024, 1025, 4096, 32 << 10, 300_000, 3 << 20] {
+        for len in [1, 1023, 1024, 1025, 4096, 32 << 10, scratch::SIZE, 2 * scratch::SIZE, 300_000, 3 << 20] {
             let burst = noise(len, len as u64);
             let mut got = vec![0; len];
             let (sent, received) = tokio::join!(upstream_peer.write_all(&burst), viewer_peer.read_exact(&mut got));
