@@ -10,16 +10,18 @@ use std::time::Duration;
 use tracing::info;
 
 use crate::fault::{Blame, Fault};
+use crate::listener;
 use crate::metrics::{ByListener, Ending as EndingLabels, Metrics};
-use crate::names::{BuildId, Zone};
+use crate::names::{BuildId, Hostname, Zone};
 use crate::policy;
 use crate::registry::Build;
 use crate::request::Query;
-use crate::route::Tags;
+use crate::route::{Tags, TargetKind};
 use crate::stream::Meter;
-use crate::upstream::{Reached, Unreached};
+use crate::upstream::{self, Unreached};
 
-/// What is known of one stream, growing from accept to end.
+/// What is known of one stream, growing from accept to end. There are thousands of them at a time, most with nothing to do
+/// for hours: what others keep is shared and not copied, and text is made when the stream has ended.
 #[derive(Debug)]
 pub struct Record {
     /// Counts the bytes as they reach the viewer.
@@ -50,29 +52,35 @@ struct Audience(Box<dyn FnOnce(&policy::Ended<'_>) + Send + Sync>);
 
 #[derive(Debug)]
 struct Viewer {
-    listener: String,
+    listener: Arc<listener::Config>,
     address: SocketAddr,
-    server_name: Option<String>,
-    identity: Option<String>,
+    server_name: Option<Box<str>>,
+    identity: Option<Box<str>>,
 }
 
 #[derive(Debug, Default)]
 struct Asked {
-    query: Option<String>,
-    build: Option<BuildId>,
+    query: Option<Box<str>>,
+    uuid: Option<BuildId>,
     generation: Option<u64>,
     by_candidate: bool,
-    tenant: Option<String>,
-    zone: Option<Zone>,
+    build: Option<Arc<Build>>,
 }
 
 #[derive(Debug, Default)]
 struct Way {
-    target: Option<String>,
-    kind: Option<&'static str>,
+    target: Option<Reached>,
     tried: usize,
     /// Those of `tried` that belonged to routes of which nothing came.
     in_vain: usize,
+}
+
+/// Whose log it is.
+#[derive(Debug)]
+struct Reached {
+    host: Hostname,
+    port: u16,
+    kind: TargetKind,
 }
 
 /// What the policy called the stream, each time that it was asked.
@@ -87,19 +95,21 @@ struct Ended {
     label: &'static str,
     blame: Blame,
     why: Option<String>,
+    /// Host and port of the target that was reached last.
+    target: Option<String>,
     /// How long the stream lasted.
     after: Duration,
 }
 
 impl Record {
     /// Opens the record of a connection just accepted, and counts it as an open stream.
-    pub fn open(metrics: Arc<Metrics>, listener: &str, address: SocketAddr) -> Self {
-        let by = ByListener { listener: listener.to_owned() };
+    pub fn open(metrics: Arc<Metrics>, listener: Arc<listener::Config>, address: SocketAddr) -> Self {
+        let by = ByListener { listener: listener.settings.name.clone() };
         metrics.streams.open.get_or_create(&by).inc();
         Self {
             meter: Meter::new(),
             metrics,
-            viewer: Viewer { listener: by.listener, address, server_name: None, identity: None },
+            viewer: Viewer { listener, address, server_name: None, identity: None },
             asked: Asked::default(),
             way: Way::default(),
             tags: Given::default(),
@@ -111,8 +121,8 @@ impl Record {
     /// Notes who the viewer turned out to be in the handshake.
     pub fn greeted(&mut self, address: SocketAddr, server_name: Option<&str>, identity: Option<&str>) {
         self.viewer.address = address;
-        self.viewer.server_name = server_name.map(str::to_owned);
-        self.viewer.identity = identity.map(str::to_owned);
+        self.viewer.server_name = server_name.map(Box::from);
+        self.viewer.identity = identity.map(Box::from);
     }
 
     /// The viewer's address, as far as it is known.
@@ -132,15 +142,14 @@ impl Record {
 
     /// Notes what was asked, and which generation decides it.
     pub fn asked(&mut self, query: &Query, generation: u64) {
-        self.asked.query = query.build.is_none().then(|| query.line.clone());
-        self.asked.build.clone_from(&query.build);
+        self.asked.query = query.build.is_none().then(|| query.line.as_str().into());
+        self.asked.uuid.clone_from(&query.build);
         self.asked.generation = Some(generation);
     }
 
     /// Notes whose build it is, and the zone it runs in.
-    pub fn found(&mut self, build: Option<&Build>) {
-        self.asked.tenant = build.and_then(|build| build.tenant.clone());
-        self.asked.zone = build.and_then(|build| build.worker.as_ref()?.zone.clone());
+    pub fn found(&mut self, build: Option<&Arc<Build>>) {
+        self.asked.build = build.cloned();
     }
 
     /// Notes whether the policy on trial decided, or the active one.
@@ -154,9 +163,9 @@ impl Record {
     }
 
     /// Notes the way that was taken.
-    pub fn reached(&mut self, reached: &Reached) {
-        self.way.target = Some(format!("{}:{}", reached.target.host, reached.target.port));
-        self.way.kind = Some(reached.target.kind.as_str());
+    pub fn reached(&mut self, reached: &upstream::Reached) {
+        let target = &reached.target;
+        self.way.target = Some(Reached { host: target.host.clone(), port: target.port, kind: target.kind });
         self.way.tried = self.way.in_vain + reached.tried;
     }
 
@@ -174,11 +183,16 @@ impl Record {
             Ok(Ending::Refused(text)) => ("refused", Blame::Nobody, Some(text.clone())),
             Err(fault) => (fault.label(), fault.blame(), Some(fault.to_string())),
         };
-        self.ended = Some(Box::new(Ended { label, blame, why, after: self.meter.elapsed() }));
+        let target = self.way.target.as_ref().map(|target| format!("{}:{}", target.host, target.port));
+        self.ended = Some(Box::new(Ended { label, blame, why, target, after: self.meter.elapsed() }));
+    }
+
+    fn listener(&self) -> &str {
+        &self.viewer.listener.settings.name
     }
 
     fn count(&self, ended: &Ended, tags: &Tags) {
-        let listener = self.viewer.listener.clone();
+        let listener = self.listener().to_owned();
         let streams = &self.metrics.streams;
         if self.meter.spliced() {
             streams.spliced.inc();
@@ -195,17 +209,17 @@ impl Record {
         let tags = (!tags.is_empty()).then(|| tags.json());
         info!(
             target: "fingerpost::record",
-            listener = %self.viewer.listener,
+            listener = %self.listener(),
             viewer = %self.viewer.address,
             server_name = self.viewer.server_name.as_deref(),
             identity = self.viewer.identity.as_deref(),
-            build = self.asked.build.as_ref().map(BuildId::as_str),
+            build = self.asked.uuid.as_ref().map(BuildId::as_str),
             query = self.asked.query.as_deref(),
             generation = self.asked.generation,
             candidate = self.asked.by_candidate.then_some(true),
-            zone = self.asked.zone.as_ref().map(Zone::as_str),
-            target = self.way.target.as_deref(),
-            kind = self.way.kind,
+            zone = self.asked.zone().map(Zone::as_str),
+            target = ended.target.as_deref(),
+            kind = self.way.kind(),
             tried = self.way.tried,
             bytes = self.meter.bytes(),
             seconds = ended.after.as_secs_f64(),
@@ -220,15 +234,15 @@ impl Record {
 
     fn told<'a>(&'a self, ended: &'a Ended, tags: &'a Tags) -> policy::Ended<'a> {
         policy::Ended {
-            listener: &self.viewer.listener,
+            listener: self.listener(),
             peer: self.viewer.address.ip(),
             server_name: self.viewer.server_name.as_deref(),
             identity: self.viewer.identity.as_deref(),
-            uuid: self.asked.build.as_ref(),
-            tenant: self.asked.tenant.as_deref(),
-            zone: self.asked.zone.as_ref(),
-            target: self.way.target.as_deref(),
-            kind: self.way.kind,
+            uuid: self.asked.uuid.as_ref(),
+            tenant: self.asked.build.as_ref().and_then(|build| build.tenant.as_deref()),
+            zone: self.asked.zone(),
+            target: ended.target.as_deref(),
+            kind: self.way.kind(),
             tried: self.way.tried,
             bytes: self.meter.bytes(),
             lasted: ended.after,
@@ -236,6 +250,19 @@ impl Record {
             blame: ended.blame.as_str(),
             tags,
         }
+    }
+}
+
+impl Asked {
+    /// The zone that the build runs in.
+    fn zone(&self) -> Option<&Zone> {
+        self.build.as_ref()?.worker.as_ref()?.zone.as_ref()
+    }
+}
+
+impl Way {
+    fn kind(&self) -> Option<&'static str> {
+        self.target.as_ref().map(|target| target.kind.as_str())
     }
 }
 

@@ -42,8 +42,8 @@ pub struct Incoming {
 pub struct Viewer {
     /// Where the request comes from and the log goes to.
     pub transport: Transport,
-    /// The configured listener's name.
-    pub listener: Arc<str>,
+    /// What its listener serves it with.
+    pub config: Arc<Config>,
     /// The viewer's address, as the PROXY header has it where one was required.
     pub peer: SocketAddr,
     /// The server name (SNI) that it asked for.
@@ -93,16 +93,15 @@ impl Incoming {
                 return Err(Fault::Handshake { label: "address_full", why });
             }
         }
-        let listener = Arc::from(self.config.settings.name.as_str());
         let Self { tcp, peer, config, permit, .. } = self;
         let Some(server) = &config.tls else {
             let transport = Transport::Plain(tcp);
-            return Ok(Viewer { transport, listener, peer, server_name: None, identity: None, permit });
+            return Ok(Viewer { transport, config, peer, server_name: None, identity: None, permit });
         };
         let accepted = server.accept(tcp).await.map_err(failed)?;
         let tls::Accepted { stream, server_name, identity } = accepted;
         acknowledge(stream.tcp());
-        Ok(Viewer { transport: Transport::Tls(Box::new(stream)), listener, peer, server_name, identity, permit })
+        Ok(Viewer { transport: Transport::Tls(Box::new(stream)), config, peer, server_name, identity, permit })
     }
 
     /// Whether the peer is one of those that must send a PROXY header. From anybody else it is a bad request.

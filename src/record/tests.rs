@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use serde_json::Value;
 
 use super::*;
+use crate::config::settings;
 
 const UUID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -14,7 +15,10 @@ type Told = Arc<Mutex<Vec<String>>>;
 
 fn open() -> (Record, Arc<Metrics>) {
     let metrics = Metrics::new();
-    (Record::open(Arc::clone(&metrics), "finger", "192.0.2.7:4711".parse().unwrap()), metrics)
+    let address = "192.0.2.7:4711".parse().unwrap();
+    let (settings, stream) = (settings::Listener::plain("finger", address), settings::Stream::default());
+    let listener = Arc::new(listener::Config { settings, tls: None, stream });
+    (Record::open(Arc::clone(&metrics), listener, address), metrics)
 }
 
 fn tags(key: &str, value: &str) -> Tags {
@@ -76,18 +80,18 @@ async fn what_is_told_is_what_is_known() {
     record.greeted("192.0.2.8:4712".parse().unwrap(), Some("logs.example"), Some("CN=web"));
     record.admitted(Tags::new([("from", "office"), ("team", "a")]).unwrap());
     record.asked(&Query::parse(UUID).unwrap(), 7);
-    record.found(Some(&Build {
+    record.found(Some(&Arc::new(Build {
         uuid: BuildId::parse(UUID).unwrap(),
         zone: None,
         tenant: Some("acme".to_owned()),
         pipeline: None,
         state: None,
         worker: Some(crate::registry::Worker {
-            hostname: crate::names::Hostname::parse("executor1").unwrap(),
+            hostname: Hostname::parse("executor1").unwrap(),
             log_port: None,
             zone: Zone::parse("west"),
         }),
-    }));
+    })));
     record.routed(&tags("team", "b"));
     let told = Told::default();
     let telling = Arc::clone(&told);

@@ -10,7 +10,7 @@ use crate::transport::{TcpInfo, Transport};
 
 /// Sends `line`, exactly that.
 pub(super) async fn send(transport: &mut Transport, line: &Line) -> io::Result<()> {
-    transport.write_all(line.as_bytes()).await?;
+    transport.write_all(&line.bytes()).await?;
     transport.flush().await
 }
 

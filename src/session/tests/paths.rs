@@ -94,10 +94,10 @@ impl Path {
         let (tcp, incoming) = site.connected().await;
         // A viewer that goes without a word resets.
         SockRef::from(&tcp).set_linger(Some(Duration::ZERO)).unwrap();
-        let mut record = Record::open(Arc::clone(&site.shared.metrics), "finger", incoming.peer);
+        let mut record = Record::open(Arc::clone(&site.shared.metrics), Arc::clone(&incoming.config), incoming.peer);
         let entering = async { if self.viewer_tls { certificate.watched(tcp).await } else { Box::new(tcp) as Peer } };
         let (viewer, mut peer) = tokio::join!(incoming.greet(), Box::pin(entering));
-        let visit = Visit { shared: &site.shared, viewer: viewer.unwrap(), request_timeout: PATIENCE };
+        let visit = Visit { shared: &site.shared, viewer: viewer.unwrap() };
         let talking = async {
             peer.write_all(format!("{UUID}\n").as_bytes()).await.unwrap();
             let tcp = accept(&gateway).await;
