@@ -104,7 +104,7 @@ struct Carrier<'a> {
     pipes: &'a Pipes,
     meter: &'a Meter,
     delivery: Delivery,
-    watchdog: Watchdog,
+    watchdog: Watchdog<'a>,
     gate: Gate,
 }
 

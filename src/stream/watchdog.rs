@@ -16,9 +16,9 @@ use crate::transport::TcpInfo;
 
 /// Watches one viewer for having stalled or gone.
 #[derive(Debug)]
-pub(super) struct Watchdog {
+pub(super) struct Watchdog<'a> {
     /// Whether the viewer is there.
-    pub(super) presence: Presence,
+    pub(super) presence: Presence<'a>,
     /// Whether it takes what is there for it.
     patience: Patience,
     /// There while it is set. Progress does not take it back: it may ring for nothing once, which is cheaper than moving
@@ -26,8 +26,8 @@ pub(super) struct Watchdog {
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
-impl Watchdog {
-    pub(super) fn new(settings: &settings::Stream) -> Self {
+impl<'a> Watchdog<'a> {
+    pub(super) fn new(settings: &'a settings::Stream) -> Self {
         Self { presence: Presence::new(settings), patience: Patience::new(settings.viewer_stall_timeout), alarm: None }
     }
 
