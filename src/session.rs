@@ -59,7 +59,7 @@ struct Visited<'a> {
 /// Serves one accepted connection to its end.
 ///
 /// A log is followed for hours, and nearly all of what comes before that takes more memory: greeting, deciding, dialling.
-/// All of it has a box, which is gone when bytes flow. What comes after has one as well, which is not there yet.
+/// All of it has a box, which is gone when bytes flow. So has the leave that is taken, whose box is not there yet.
 pub fn serve(shared: Arc<Shared>, incoming: Incoming) -> impl Future<Output = ()> + Send {
     let mut record = Record::open(Arc::clone(&shared.metrics), Arc::clone(&incoming.config), incoming.peer);
     let greeting = Box::pin(incoming.greet());
@@ -161,6 +161,7 @@ fn tell(decider: Decider, shared: &Arc<Shared>, record: &mut Record) {
     record.tell(move |ended| decider.ended(ended, &shared.known(&shared.registry.snapshot())));
 }
 
+/// What became of a stream that reached nobody.
 fn give_up(unreached: Unreached, record: &mut Record) -> Fault {
     record.unreached(&unreached);
     unreached.into()
@@ -168,7 +169,7 @@ fn give_up(unreached: Unreached, record: &mut Record) -> Fault {
 
 fn end(result: &Result<Ending, Fault>, record: &mut Record) {
     if let Err(fault) = result {
-        log(fault, record.viewer());
+        report(fault, record.viewer());
     }
     record.ended(result);
 }
@@ -181,7 +182,7 @@ async fn take_leave(viewer: &mut Transport, farewell: Option<&str>) -> Result<()
 }
 
 /// A peer's fault is no reason to wake anybody; ours is.
-fn log(fault: &Fault, viewer: SocketAddr) {
+fn report(fault: &Fault, viewer: SocketAddr) {
     let blame = fault.blame().as_str();
     match fault.level() {
         Level::WARN | Level::ERROR => warn!(%viewer, blame, why = %fault, "stream failed"),

@@ -74,8 +74,7 @@ pub fn carry<'a>(
         loop {
             next = match next {
                 Next::Copy => carrier.copy().await?,
-                // In a box, because hardly any stream comes here, and those that do stay for a while.
-                Next::Splice => Box::pin(carrier.splice()).await?,
+                Next::Splice => carrier.splice().await?,
                 Next::Wait => carrier.wait().await?,
                 Next::End => return Ok(()),
             }
