@@ -84,8 +84,7 @@ struct Socket {
 #[derive(Debug)]
 struct Serving {
     config: Arc<Config>,
-    name: Arc<str>,
-    /// Connections accepted under that name.
+    /// Connections accepted under its name.
     accepted: Counter,
 }
 
@@ -253,9 +252,8 @@ fn extract(open: &mut Vec<Arc<Socket>>, fits: impl Fn(&Socket) -> bool) -> Optio
 
 impl Serving {
     fn new(config: Arc<Config>, metrics: &metrics::Listeners) -> Self {
-        let name = &config.settings.name;
-        let accepted = metrics.accepted.get_or_create_owned(&ByListener { listener: name.clone() });
-        Self { name: name.as_str().into(), accepted, config }
+        let by = ByListener { listener: config.settings.name.clone() };
+        Self { accepted: metrics.accepted.get_or_create_owned(&by), config }
     }
 }
 

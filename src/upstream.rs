@@ -65,7 +65,8 @@ pub struct Reached {
     /// How many targets it took, this one included.
     pub tried: usize,
     open: Open,
-    rest: Rest,
+    /// In a box, for which most streams need no room: their route had one target.
+    rest: Option<Box<Rest>>,
 }
 
 /// What the end of an upstream that sent no byte meant.
@@ -78,7 +79,7 @@ pub enum Silence {
 }
 
 /// What is left of a route.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Rest {
     targets: vec::IntoIter<Target>,
     failed: Vec<Attempt>,
@@ -117,7 +118,7 @@ impl Dialler {
         request: &Line,
         how: &How,
     ) -> Result<Silence, Unreached> {
-        let Reached { transport, target, address, open, mut rest, .. } = reached;
+        let Reached { transport, target, address, open, rest, .. } = reached;
         let error = match end.and_then(|()| request::was_taken(transport.tcp())) {
             Ok(true) => return Ok(Silence::EmptyLog),
             Ok(false) => TargetError::Closed { address },
@@ -125,6 +126,7 @@ impl Dialler {
         };
         drop(transport);
         open.failed(error.label());
+        let mut rest = rest.map(|rest| *rest).unwrap_or_default();
         rest.failed.push(self.count_failed(target, error));
         self.reach_rest(rest, request, how).await.map(|reached| Silence::Instead(Box::new(reached)))
     }
@@ -140,8 +142,7 @@ impl Dialler {
                     let open = self.peers.reached(&target, || round_trip(&transport));
                     self.metrics.connected(target.kind).inc();
                     let tried = rest.failed.len() + 1;
-                    rest.shed();
-                    return Ok(Reached { transport, target, address, tried, open, rest });
+                    return Ok(Reached { transport, target, address, tried, open, rest: rest.kept() });
                 }
                 Err(error) => rest.failed.push(self.failed(target, error, fair)),
             }
@@ -213,16 +214,18 @@ impl How {
 impl Reached {
     /// The targets that failed before this one was reached.
     pub fn failed(&self) -> &[Attempt] {
-        &self.rest.failed
+        self.rest.as_ref().map_or(&[], |rest| &rest.failed)
     }
 }
 
 impl Rest {
-    /// Gives up what the targets came in once there are none left; it would stay as long as the stream.
-    fn shed(&mut self) {
+    /// As much as is worth keeping for as long as the stream lasts.
+    fn kept(mut self) -> Option<Box<Self>> {
         if self.targets.len() == 0 {
+            // What they came in would stay.
             self.targets = Vec::new().into_iter();
         }
+        (self.targets.len() > 0 || !self.failed.is_empty()).then(|| Box::new(self))
     }
 
     /// Whether the targets so far left more than half of the time: less says little about who does not answer in it,

@@ -68,8 +68,7 @@ impl Socket {
         // On a socket of IPv6, IPv4 peers come as mapped addresses; policies, limits and logs know them as IPv4.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let since = Instant::now().into_std();
-        let (listener, refusals) = (Arc::clone(&serving.name), Arc::clone(&self.refusals));
-        let mut arrival = Incoming { tcp, peer, listener, config, permit, since, refusals };
+        let mut arrival = Incoming { tcp, peer, config, permit, since, refusals: Arc::clone(&self.refusals) };
         // Who stands behind a proxy is not known yet.
         (arrival.is_from_proxy() || arrival.claim()).then_some(arrival)
     }

@@ -30,8 +30,6 @@ pub struct Incoming<Tcp = TcpStream> {
     pub tcp: Tcp,
     /// Its other end: the viewer, or a proxy before it.
     pub peer: SocketAddr,
-    /// The configured listener's name.
-    pub listener: Arc<str>,
     /// What its listener serves it with.
     pub config: Arc<Config>,
     /// Its place among the listener's connections.
@@ -52,8 +50,8 @@ pub type Greeting = Pin<Box<dyn Future<Output = Result<Viewer, Fault>> + Send>>;
 pub struct Viewer {
     /// Where the request comes from and the log goes to.
     pub transport: Transport,
-    /// The configured listener's name.
-    pub listener: Arc<str>,
+    /// What its listener serves it with.
+    pub config: Arc<Config>,
     /// The viewer's address, as the PROXY header has it where one was required.
     pub peer: SocketAddr,
     /// The server name (SNI) that it asked for.
@@ -68,9 +66,9 @@ impl Arrival {
     /// Has the connection served by `runtime`, or by the present one where none is given; `None`, and the connection closed,
     /// where the system has no room for it there.
     pub fn on(self, runtime: Option<&Handle>) -> Option<Incoming> {
-        let Self { tcp, peer, listener, config, permit, since, refusals } = self;
+        let Self { tcp, peer, config, permit, since, refusals } = self;
         match registered(tcp, runtime) {
-            Ok(tcp) => Some(Incoming { tcp, peer, listener, config, permit, since, refusals }),
+            Ok(tcp) => Some(Incoming { tcp, peer, config, permit, since, refusals }),
             Err(error) => {
                 refusals.accept_error(&config.settings.name, &error);
                 None
@@ -115,16 +113,16 @@ impl Incoming {
         }
         let config = Arc::clone(&self.config);
         let Some(server) = &config.tls else { return Ok(self.plain()) };
-        let Self { tcp, peer, listener, permit, .. } = self;
+        let Self { tcp, peer, permit, .. } = self;
         let accepted = server.accept(tcp).await.map_err(failed)?;
         let tls::Accepted { stream, server_name, identity } = accepted;
         acknowledge(stream.tcp());
-        Ok(Viewer { transport: Transport::Tls(Box::new(stream)), listener, peer, server_name, identity, permit })
+        Ok(Viewer { transport: Transport::Tls(Box::new(stream)), config, peer, server_name, identity, permit })
     }
 
     fn plain(self) -> Viewer {
-        let Self { tcp, peer, listener, permit, .. } = self;
-        Viewer { transport: Transport::Plain(tcp), listener, peer, server_name: None, identity: None, permit }
+        let Self { tcp, peer, config, permit, .. } = self;
+        Viewer { transport: Transport::Plain(tcp), config, peer, server_name: None, identity: None, permit }
     }
 }
 

@@ -79,9 +79,10 @@ fn is_special(name: &str) -> bool {
     name.starts_with("r#") || name.starts_with("log.")
 }
 
-/// Whether `text` is the same between quotes as it is by [`Debug`].
+/// Whether `text` is the same between quotes as it is by [`Debug`]. It looks at all of it, which compilers do by the
+/// dozen.
 fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
+    text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\'))
 }
 
 impl Visit for Visitor<'_> {

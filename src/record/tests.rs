@@ -77,18 +77,18 @@ async fn what_is_told_is_what_is_known() {
     record.greeted("192.0.2.8:4712".parse().unwrap(), Some("logs.example"), Some("CN=web"));
     record.admitted(Tags::new([("from", "office"), ("team", "a")]).unwrap());
     record.asked(&Query::parse(UUID).unwrap(), 7);
-    record.found(Some(&Build {
+    record.found(Some(&Arc::new(Build {
         uuid: BuildId::parse(UUID).unwrap(),
         zone: None,
         tenant: Some("acme".to_owned()),
         pipeline: None,
         state: None,
         worker: Some(crate::registry::Worker {
-            hostname: crate::names::Hostname::parse("executor1").unwrap(),
+            hostname: Hostname::parse("executor1").unwrap(),
             log_port: None,
             zone: Zone::parse("west"),
         }),
-    }));
+    })));
     record.routed(&tags("team", "b"));
     let told = Told::default();
     let telling = Arc::clone(&told);

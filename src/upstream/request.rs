@@ -12,11 +12,12 @@ use crate::transport::{TcpInfo, Transport};
 
 /// Sends `line`, exactly that.
 pub(super) async fn send(transport: &mut Transport, line: &Line) -> io::Result<()> {
+    let line = line.bytes();
     let sent = match transport {
-        Transport::Plain(tcp) => send_at_once(tcp, line.as_bytes())?,
+        Transport::Plain(tcp) => send_at_once(tcp, &line)?,
         Transport::Tls(_) => 0,
     };
-    transport.write_all(line.as_bytes().get(sent..).unwrap_or_default()).await?;
+    transport.write_all(line.get(sent..).unwrap_or_default()).await?;
     transport.flush().await
 }
 
