@@ -62,7 +62,8 @@ struct Visited<'a> {
 /// All of it has a box, which is gone when bytes flow. So has the leave that is taken, whose box is not there yet.
 pub fn serve(shared: Arc<Shared>, incoming: Incoming) -> impl Future<Output = ()> + Send {
     let mut record = Record::open(Arc::clone(&shared.metrics), &incoming.config.settings.name, incoming.peer);
-    let greeting = incoming.greet();
+    // One word, in the room that lasts as long as the log.
+    let greeting = Box::new(incoming.greet());
     async move {
         let Visited { mut viewer, permit: _permit, answer } =
             match Box::pin(Visit::receive(&shared, greeting, &mut record)).await {
@@ -80,7 +81,11 @@ pub fn serve(shared: Arc<Shared>, incoming: Incoming) -> impl Future<Output = ()
 
 impl<'a> Visit<'a> {
     /// Receives a viewer, up to where bytes begin to flow.
-    async fn receive(shared: &'a Arc<Shared>, greeting: Greeting, record: &mut Record) -> Result<Visited<'a>, Fault> {
+    async fn receive(
+        shared: &'a Arc<Shared>,
+        greeting: Box<Greeting>,
+        record: &mut Record,
+    ) -> Result<Visited<'a>, Fault> {
         let mut visit = Self { shared, viewer: greeting.await? };
         let answer = visit.answer(record).await;
         let Viewer { transport: viewer, permit, .. } = visit.viewer;

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::net;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::settings;
 use crate::upstream::resolver::Resolver;
@@ -211,10 +211,13 @@ impl Race {
                 return None;
             }
             let more = self.waiting.len() > 0;
-            let (address, result) = tokio::select! {
-                biased;
-                finished = poll_fn(|cx| self.poll_finished(cx)) => finished,
-                () = sleep(head_start), if more => continue,
+            let finished = poll_fn(|cx| self.poll_finished(cx));
+            let (address, result) = match more {
+                false => finished.await,
+                true => match timeout(head_start, finished).await {
+                    Ok(finished) => finished,
+                    Err(_elapsed) => continue,
+                },
             };
             match result {
                 Ok(tcp) => return Some((tcp, address)),
