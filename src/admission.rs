@@ -52,10 +52,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// How this stream's bytes are moved where all others' are moved as `settings` say.
-    pub fn apply(&self, settings: &settings::Stream) -> settings::Stream {
-        let viewer_stall_timeout = self.stall_timeout.map_or(settings.viewer_stall_timeout, Limit::get);
-        settings::Stream { viewer_stall_timeout, ..settings.clone() }
+    /// How this stream's bytes are moved where all others' are moved as `settings` say; `None` where that is the same.
+    pub fn apply(&self, settings: &settings::Stream) -> Option<settings::Stream> {
+        let viewer_stall_timeout = self.stall_timeout?.get();
+        Some(settings::Stream { viewer_stall_timeout, ..settings.clone() })
     }
 }
 

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use prometheus_client::metrics::counter::Counter;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, info_span};
@@ -22,12 +23,13 @@ use tracing::{info, info_span};
 use crate::config::settings;
 use crate::config::settings::ListenAddress;
 use crate::metrics;
+use crate::metrics::ByListener;
 use crate::stream::tune_viewers;
 use crate::tasks::Tasks;
 use crate::tls;
 
 pub use bind::BindError;
-pub use greet::{Incoming, Viewer};
+pub use greet::{Arrival, Greeting, Incoming, Viewer};
 pub use limits::Permit;
 pub use passed::Passed;
 
@@ -72,11 +74,18 @@ pub struct Applied {
 #[derive(Debug)]
 struct Socket {
     bound: Bound,
-    config: ArcSwap<Config>,
+    serving: ArcSwap<Serving>,
     limits: Arc<Limits>,
     refusals: Arc<Refusals>,
-    metrics: metrics::Listeners,
     closed: CancellationToken,
+}
+
+/// What serves a socket's next connections, with what is made of it once for all of them.
+#[derive(Debug)]
+struct Serving {
+    config: Arc<Config>,
+    /// Connections accepted under its name.
+    accepted: Counter,
 }
 
 /// How the open sockets become the wanted ones. Everything new is bound, and nothing has changed yet.
@@ -116,7 +125,7 @@ impl Listeners {
     /// that they were added with, so it should look the generation up itself.
     pub fn apply<H>(&mut self, plan: Plan, handler: H) -> Applied
     where
-        H: Fn(Incoming) + Clone + Send + Sync + 'static,
+        H: Fn(Arrival) + Clone + Send + Sync + 'static,
     {
         let Plan { steps, leaving } = plan;
         let mut applied = Applied::default();
@@ -173,22 +182,21 @@ impl Listeners {
         };
         Ok(Socket {
             bound: bound.map_err(|cause| BindError::new(&config.settings, cause))?,
-            config: ArcSwap::new(config),
+            serving: ArcSwap::from_pointee(Serving::new(config, &self.metrics)),
             limits: Arc::default(),
             refusals: Arc::new(Refusals::new(self.metrics.clone())),
-            metrics: self.metrics.clone(),
             closed: CancellationToken::new(),
         })
     }
 
     fn take<H>(&self, step: Step, handler: &H, applied: &mut Applied) -> Arc<Socket>
     where
-        H: Fn(Incoming) + Clone + Send + Sync + 'static,
+        H: Fn(Arrival) + Clone + Send + Sync + 'static,
     {
         match step {
             Step::Keep(socket, config) => {
                 tune_viewers(&socket.bound.tcp, &config.stream);
-                socket.config.store(config);
+                socket.serving.store(Arc::new(Serving::new(config, &self.metrics)));
                 applied.kept.push(socket.name());
                 socket
             }
@@ -202,7 +210,7 @@ impl Listeners {
 
     fn serve<H>(&self, socket: &Arc<Socket>, handler: H)
     where
-        H: Fn(Incoming) + Send + Sync + 'static,
+        H: Fn(Arrival) + Send + Sync + 'static,
     {
         let address = socket.bound.address;
         info!(listener = socket.name(), %address, "listening");
@@ -242,13 +250,20 @@ fn extract(open: &mut Vec<Arc<Socket>>, fits: impl Fn(&Socket) -> bool) -> Optio
     Some(open.remove(index))
 }
 
+impl Serving {
+    fn new(config: Arc<Config>, metrics: &metrics::Listeners) -> Self {
+        let by = ByListener { listener: config.settings.name.clone() };
+        Self { accepted: metrics.accepted.get_or_create_owned(&by), config }
+    }
+}
+
 impl Socket {
     fn name(&self) -> String {
-        self.config.load().settings.name.clone()
+        self.serving.load().config.settings.name.clone()
     }
 
     fn is(&self, config: &Config, same_name: bool) -> bool {
-        let own = self.config.load();
+        let own = &self.serving.load().config;
         own.settings.address == config.settings.address && (!same_name || own.settings.name == config.settings.name)
     }
 

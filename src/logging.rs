@@ -4,6 +4,8 @@
 mod clock;
 mod fields;
 mod lines;
+mod number;
+mod text;
 
 use std::io;
 
@@ -15,6 +17,7 @@ use tracing_subscriber::{Layer as _, Registry, fmt, reload};
 use self::clock::Clock;
 use self::fields::Fields;
 use self::lines::Scribe;
+use self::text::Text;
 use crate::config::settings::{Log, LogFormat};
 
 /// The target of stream records, which can be switched off alone.
@@ -61,11 +64,11 @@ impl Logging {
     pub fn start(settings: &Log) -> Result<Self, LoggingError> {
         let (filter, handle) = reload::Layer::new(filter(settings)?);
         let (lines, scribe) = lines::start(io::stderr())?;
-        let layer = fmt::layer().with_writer(lines).with_timer(Clock::default());
+        let layer = fmt::layer().with_writer(lines);
         let layer = match settings.format {
-            LogFormat::Text => layer.with_ansi(false).fmt_fields(Fields).boxed(),
+            LogFormat::Text => layer.with_ansi(false).fmt_fields(Fields).event_format(Text::new()).boxed(),
             // Not flattened: a record's `target` is another thing than the event's.
-            LogFormat::Json => layer.json().with_span_list(false).boxed(),
+            LogFormat::Json => layer.with_timer(Clock::default()).json().with_span_list(false).boxed(),
         };
         tracing_subscriber::registry().with(filter).with(layer).try_init()?;
         Ok(Self { filter: handle, _scribe: scribe })

@@ -5,6 +5,7 @@ mod candidate;
 mod decisions;
 mod reloads;
 mod tagged;
+mod traffic;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub use self::candidate::{Candidate, Trialled};
 pub use self::decisions::Decisions;
 pub use self::reloads::{Held, Reloads};
 pub use self::tagged::Tagged;
+pub use self::traffic::Traffic;
+use self::traffic::{Connected, Traffics};
 
 /// All metrics, and their text.
 #[derive(Debug)]
@@ -114,6 +117,8 @@ pub struct Streams {
     pub bytes: Family<ByListener, Counter>,
     /// Bulk transfers that went over to splice(2).
     pub spliced: Counter,
+    /// These by listener.
+    found: Traffics,
 }
 
 /// Connections before they became streams.
@@ -213,6 +218,8 @@ pub struct SharedTable {
 pub struct Upstream {
     /// Every attempt.
     pub dialled: Family<Dialled, Counter>,
+    /// Those of them that connected.
+    connected: Arc<Connected>,
 }
 
 /// Certificates in use.

@@ -84,7 +84,8 @@ impl Monitoring {
     /// Opens, moves or closes the port as planned. It cannot fail.
     pub fn apply(&mut self, plan: Plan) {
         let (router, tasks) = (self.router.clone(), self.tasks.clone());
-        self.listeners.apply(plan, move |incoming| {
+        self.listeners.apply(plan, move |arrival| {
+            let Some(incoming) = arrival.on(None) else { return };
             let span = debug_span!("monitoring", peer = %incoming.peer);
             tasks.spawn_until_stopped(span, serve(incoming, router.clone()));
         });

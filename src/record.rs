@@ -10,25 +10,29 @@ use std::time::Duration;
 use tracing::info;
 
 use crate::fault::{Blame, Fault};
-use crate::metrics::{ByListener, Ending as EndingLabels, Metrics};
-use crate::names::{BuildId, Zone};
+use crate::metrics::{Metrics, Traffic};
+use crate::names::{BuildId, Hostname, Zone};
 use crate::policy;
 use crate::registry::Build;
 use crate::request::Query;
-use crate::route::Tags;
+use crate::route::{Tags, TargetKind};
 use crate::stream::Meter;
-use crate::upstream::{Reached, Unreached};
+use crate::upstream::{self, Unreached};
 
-/// What is known of one stream, growing from accept to end.
+/// What is known of one stream, growing from accept to end. There are thousands of them at a time, most with nothing to do
+/// for hours: what others keep is shared and not copied, and text is made when the stream has ended.
 #[derive(Debug)]
 pub struct Record {
     /// Counts the bytes as they reach the viewer.
     pub meter: Meter,
     metrics: Arc<Metrics>,
+    /// The listener's.
+    traffic: Arc<Traffic>,
     viewer: Viewer,
     asked: Asked,
     way: Way,
-    tags: Given,
+    /// In a box, for which streams that nobody tags need no room.
+    tags: Option<Box<Given>>,
     audience: Option<Audience>,
     /// In a box, for which streams that go on need no room.
     ended: Option<Box<Ended>>,
@@ -48,31 +52,39 @@ pub enum Ending {
 /// Who is told how the stream ended; once, because it is used up by that.
 struct Audience(Box<dyn FnOnce(&policy::Ended<'_>) + Send + Sync>);
 
+/// An address as the standard library writes it, the quick way.
+struct Spelled(SocketAddr);
+
 #[derive(Debug)]
 struct Viewer {
-    listener: String,
     address: SocketAddr,
-    server_name: Option<String>,
-    identity: Option<String>,
+    server_name: Option<Box<str>>,
+    identity: Option<Box<str>>,
 }
 
 #[derive(Debug, Default)]
 struct Asked {
-    query: Option<String>,
-    build: Option<BuildId>,
+    query: Option<Box<str>>,
+    uuid: Option<BuildId>,
     generation: Option<u64>,
     by_candidate: bool,
-    tenant: Option<String>,
-    zone: Option<Zone>,
+    build: Option<Arc<Build>>,
 }
 
 #[derive(Debug, Default)]
 struct Way {
-    target: Option<String>,
-    kind: Option<&'static str>,
+    target: Option<Reached>,
     tried: usize,
     /// Those of `tried` that belonged to routes of which nothing came.
     in_vain: usize,
+}
+
+/// Whose log it is.
+#[derive(Debug)]
+struct Reached {
+    host: Hostname,
+    port: u16,
+    kind: TargetKind,
 }
 
 /// What the policy called the stream, each time that it was asked.
@@ -87,6 +99,8 @@ struct Ended {
     label: &'static str,
     blame: Blame,
     why: Option<String>,
+    /// Host and port of the target that was reached last.
+    target: Option<String>,
     /// How long the stream lasted.
     after: Duration,
 }
@@ -94,15 +108,16 @@ struct Ended {
 impl Record {
     /// Opens the record of a connection just accepted, and counts it as an open stream.
     pub fn open(metrics: Arc<Metrics>, listener: &str, address: SocketAddr) -> Self {
-        let by = ByListener { listener: listener.to_owned() };
-        metrics.streams.open.get_or_create(&by).inc();
+        let traffic = metrics.streams.of(listener);
+        traffic.open.inc();
         Self {
             meter: Meter::new(),
             metrics,
-            viewer: Viewer { listener: by.listener, address, server_name: None, identity: None },
+            traffic,
+            viewer: Viewer { address, server_name: None, identity: None },
             asked: Asked::default(),
             way: Way::default(),
-            tags: Given::default(),
+            tags: None,
             audience: None,
             ended: None,
         }
@@ -111,8 +126,8 @@ impl Record {
     /// Notes who the viewer turned out to be in the handshake.
     pub fn greeted(&mut self, address: SocketAddr, server_name: Option<&str>, identity: Option<&str>) {
         self.viewer.address = address;
-        self.viewer.server_name = server_name.map(str::to_owned);
-        self.viewer.identity = identity.map(str::to_owned);
+        self.viewer.server_name = server_name.map(Box::from);
+        self.viewer.identity = identity.map(Box::from);
     }
 
     /// The viewer's address, as far as it is known.
@@ -122,7 +137,9 @@ impl Record {
 
     /// Notes what the policy called the connection when it let it in, or did not.
     pub fn admitted(&mut self, tags: Tags) {
-        self.tags.admitted = tags;
+        if !tags.is_empty() {
+            self.tags.get_or_insert_default().admitted = tags;
+        }
     }
 
     /// Has `audience` told once, when the stream has ended, in the place of whoever was to be told before.
@@ -132,15 +149,16 @@ impl Record {
 
     /// Notes what was asked, and which generation decides it.
     pub fn asked(&mut self, query: &Query, generation: u64) {
-        self.asked.query = query.build.is_none().then(|| query.line.clone());
-        self.asked.build.clone_from(&query.build);
+        self.asked.query = query.build.is_none().then(|| query.line.as_str().into());
+        self.asked.uuid.clone_from(&query.build);
         self.asked.generation = Some(generation);
     }
 
-    /// Notes whose build it is, and the zone it runs in.
-    pub fn found(&mut self, build: Option<&Build>) {
-        self.asked.tenant = build.and_then(|build| build.tenant.clone());
-        self.asked.zone = build.and_then(|build| build.worker.as_ref()?.zone.clone());
+    /// Notes which build it is: whose, and where it runs.
+    pub fn found(&mut self, build: Option<&Arc<Build>>) {
+        self.asked.build = build.cloned();
+        // The same text, but the registry's own.
+        self.asked.uuid = build.map(|build| build.uuid.clone()).or(self.asked.uuid.take());
     }
 
     /// Notes whether the policy on trial decided, or the active one.
@@ -150,13 +168,15 @@ impl Record {
 
     /// Notes what the policy called the stream when it decided its route.
     pub fn routed(&mut self, tags: &Tags) {
-        self.tags.routed.clone_from(tags);
+        if self.tags.is_some() || !tags.is_empty() {
+            self.tags.get_or_insert_default().routed.clone_from(tags);
+        }
     }
 
     /// Notes the way that was taken.
-    pub fn reached(&mut self, reached: &Reached) {
-        self.way.target = Some(format!("{}:{}", reached.target.host, reached.target.port));
-        self.way.kind = Some(reached.target.kind.as_str());
+    pub fn reached(&mut self, reached: &upstream::Reached) {
+        let target = &reached.target;
+        self.way.target = Some(Reached { host: target.host.clone(), port: target.port, kind: target.kind });
         self.way.tried = self.way.in_vain + reached.tried;
     }
 
@@ -174,20 +194,18 @@ impl Record {
             Ok(Ending::Refused(text)) => ("refused", Blame::Nobody, Some(text.clone())),
             Err(fault) => (fault.label(), fault.blame(), Some(fault.to_string())),
         };
-        self.ended = Some(Box::new(Ended { label, blame, why, after: self.meter.elapsed() }));
+        let target = self.way.target.as_ref().map(Reached::spelled);
+        self.ended = Some(Box::new(Ended { label, blame, why, target, after: self.meter.elapsed() }));
     }
 
     fn count(&self, ended: &Ended, tags: &Tags) {
-        let listener = self.viewer.listener.clone();
         let streams = &self.metrics.streams;
         if self.meter.spliced() {
             streams.spliced.inc();
         }
-        let labels = EndingLabels { listener: listener.clone(), ending: ended.label, blame: ended.blame.as_str() };
-        streams.ended.get_or_create(&labels).inc();
-        let by = ByListener { listener };
-        streams.open.get_or_create(&by).dec();
-        streams.bytes.get_or_create(&by).inc_by(self.meter.bytes());
+        self.traffic.ended(ended.label, ended.blame.as_str());
+        self.traffic.open.dec();
+        self.traffic.bytes.inc_by(self.meter.bytes());
         streams.tagged.count(tags);
     }
 
@@ -195,17 +213,17 @@ impl Record {
         let tags = (!tags.is_empty()).then(|| tags.json());
         info!(
             target: "fingerpost::record",
-            listener = %self.viewer.listener,
-            viewer = %self.viewer.address,
+            listener = %self.traffic.listener,
+            viewer = %Spelled(self.viewer.address),
             server_name = self.viewer.server_name.as_deref(),
             identity = self.viewer.identity.as_deref(),
-            build = self.asked.build.as_ref().map(BuildId::as_str),
+            build = self.asked.uuid.as_ref().map(BuildId::as_str),
             query = self.asked.query.as_deref(),
             generation = self.asked.generation,
             candidate = self.asked.by_candidate.then_some(true),
-            zone = self.asked.zone.as_ref().map(Zone::as_str),
-            target = self.way.target.as_deref(),
-            kind = self.way.kind,
+            zone = self.asked.zone().map(Zone::as_str),
+            target = ended.target.as_deref(),
+            kind = self.way.kind(),
             tried = self.way.tried,
             bytes = self.meter.bytes(),
             seconds = ended.after.as_secs_f64(),
@@ -220,15 +238,15 @@ impl Record {
 
     fn told<'a>(&'a self, ended: &'a Ended, tags: &'a Tags) -> policy::Ended<'a> {
         policy::Ended {
-            listener: &self.viewer.listener,
+            listener: &self.traffic.listener,
             peer: self.viewer.address.ip(),
             server_name: self.viewer.server_name.as_deref(),
             identity: self.viewer.identity.as_deref(),
-            uuid: self.asked.build.as_ref(),
-            tenant: self.asked.tenant.as_deref(),
-            zone: self.asked.zone.as_ref(),
-            target: self.way.target.as_deref(),
-            kind: self.way.kind,
+            uuid: self.asked.uuid.as_ref(),
+            tenant: self.asked.build.as_ref().and_then(|build| build.tenant.as_deref()),
+            zone: self.asked.zone(),
+            target: ended.target.as_deref(),
+            kind: self.way.kind(),
             tried: self.way.tried,
             bytes: self.meter.bytes(),
             lasted: ended.after,
@@ -239,13 +257,32 @@ impl Record {
     }
 }
 
+impl Asked {
+    /// The zone that the build runs in.
+    fn zone(&self) -> Option<&Zone> {
+        self.build.as_ref()?.worker.as_ref()?.zone.as_ref()
+    }
+}
+
+impl Reached {
+    fn spelled(&self) -> String {
+        [self.host.as_str(), ":", itoa::Buffer::new().format(self.port)].concat()
+    }
+}
+
+impl Way {
+    fn kind(&self) -> Option<&'static str> {
+        self.target.as_ref().map(|target| target.kind.as_str())
+    }
+}
+
 impl Drop for Record {
     fn drop(&mut self) {
         if self.ended.is_none() {
             self.ended(&Err(Fault::Stopping));
         }
         let Some(ended) = self.ended.take() else { return };
-        let Given { admitted, routed } = std::mem::take(&mut self.tags);
+        let Given { admitted, routed } = self.tags.take().map(|given| *given).unwrap_or_default();
         let tags = admitted.joined(routed);
         self.write(&ended, &tags);
         if let Some(Audience(tell)) = self.audience.take() {
@@ -253,6 +290,21 @@ impl Drop for Record {
         }
         // Last: whoever sees it gone from the metrics finds everything else that came of it.
         self.count(&ended, &tags);
+    }
+}
+
+impl fmt::Display for Spelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(SocketAddr::V4(address)) = self else { return self.0.fmt(f) };
+        let mut digits = itoa::Buffer::new();
+        let [first, rest @ ..] = address.ip().octets();
+        f.write_str(digits.format(first))?;
+        for octet in rest {
+            f.write_str(".")?;
+            f.write_str(digits.format(octet))?;
+        }
+        f.write_str(":")?;
+        f.write_str(digits.format(address.port()))
     }
 }
 

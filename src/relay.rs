@@ -10,7 +10,7 @@ use tracing::{debug, debug_span, info};
 
 use crate::config::settings::{self, Settings};
 use crate::generation::Generation;
-use crate::listener::{Applied, BindError, Incoming, Listeners, Passed, Plan};
+use crate::listener::{Applied, Arrival, BindError, Listeners, Passed, Plan};
 use crate::metrics::Metrics;
 use crate::monitoring::{Health, Probe};
 use crate::policy::background::Background;
@@ -149,7 +149,7 @@ impl Relay {
 
     fn listen(&mut self, plan: Plan) {
         let (shared, streams, workers) = (Arc::clone(&self.shared), self.streams.clone(), self.workers.clone());
-        let accept = move |incoming: Incoming| serve(&shared, &streams, workers.seat(), incoming);
+        let accept = move |arrival| serve(&shared, &streams, workers.seat(), arrival);
         let Applied { added, removed, kept } = self.listeners.apply(plan, accept);
         self.shared.serving();
         debug!(?added, ?removed, ?kept, "listeners applied");
@@ -169,13 +169,9 @@ impl Relay {
 }
 
 /// Serves a connection that the workers' host accepted, on the worker of its seat.
-fn serve(shared: &Arc<Shared>, streams: &Tasks, seat: Option<Seat>, incoming: Incoming) {
+fn serve(shared: &Arc<Shared>, streams: &Tasks, seat: Option<Seat>, arrival: Arrival) {
     let elsewhere = seat.as_ref().and_then(Seat::elsewhere).cloned();
-    let incoming = match &elsewhere {
-        Some(runtime) => incoming.moved_to(runtime),
-        None => Some(incoming),
-    };
-    let Some(mut incoming) = incoming else { return };
+    let Some(mut incoming) = arrival.on(elsewhere.as_ref()) else { return };
     incoming.permit.seat = seat;
     // Made only where what it gives a context to is logged: a span takes 300 bytes for as long as it lives, and time
     // whenever its stream moves.

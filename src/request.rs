@@ -3,6 +3,7 @@
 //! Nothing here asks the registry, and no text that is not hexadecimal leaves as a build's uuid. The facts are those
 //! of `BaseFingerRequestHandler.getCommand` in Zuul 14.3.0 and of the path rules of its ZooKeeper client, kazoo.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -23,9 +24,15 @@ pub struct Query {
     pub build: Option<BuildId>,
 }
 
-/// The one line that an upstream is sent, its end included. There is no other line in it.
+/// The one line that an upstream is sent. There is no other line in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line(String);
+pub struct Line(Asking);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Asking {
+    Build(BuildId),
+    Anything(String),
+}
 
 /// Reads one request from `viewer`. What follows the line in the same bytes is ignored.
 ///
@@ -36,7 +43,8 @@ pub async fn read<R>(viewer: &mut R, patience: Duration) -> Result<Query, Fault>
 where
     R: AsyncRead + Unpin,
 {
-    tokio::time::timeout(patience, gather(viewer)).await.unwrap_or(Err(Fault::RequestTimeout(patience)))
+    // By reference: a future that is handed on by value has its room twice, and is copied.
+    tokio::time::timeout(patience, pin!(gather(viewer))).await.unwrap_or(Err(Fault::RequestTimeout(patience)))
 }
 
 async fn gather<R>(viewer: &mut R) -> Result<Query, Fault>
@@ -100,17 +108,21 @@ impl Query {
     /// [`Fault::BadRequest`] for a line with a carriage return in it, which the upstream may take for two lines.
     pub fn forwarded(&self) -> Result<Line, Fault> {
         match &self.build {
-            Some(build) => Ok(Line(format!("{build}\n"))),
+            Some(build) => Ok(Line(Asking::Build(build.clone()))),
             None if self.line.contains('\r') => Err(Fault::BadRequest("a carriage return inside of the line")),
-            None => Ok(Line(format!("{}\r\n", self.line))),
+            None => Ok(Line(Asking::Anything(self.line.clone()))),
         }
     }
 }
 
 impl Line {
-    /// All that is sent.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+    /// All that is sent, the line's end included.
+    pub fn bytes(&self) -> Vec<u8> {
+        match &self.0 {
+            Asking::Build(build) => [build.as_str(), "\n"].concat(),
+            Asking::Anything(line) => [line, "\r\n"].concat(),
+        }
+        .into_bytes()
     }
 }
 
@@ -288,7 +300,7 @@ mod tests {
             ("  /W you\0and\tme".to_owned(), "  /W you\0and\tme\r\n".to_owned()),
             (String::new(), "\r\n".to_owned()),
         ] {
-            assert_eq!(Query::parse(&came).unwrap().forwarded().unwrap().as_bytes(), forwarded.as_bytes(), "{came:?}");
+            assert_eq!(Query::parse(&came).unwrap().forwarded().unwrap().bytes(), forwarded.as_bytes(), "{came:?}");
         }
     }
 

@@ -4,27 +4,33 @@
 
 mod asked;
 mod expiry;
+mod log;
+mod terms;
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{Level, debug, warn};
 
-use self::asked::{Asked, Found};
+use self::asked::Asked;
 use self::expiry::Expiry;
+use self::log::Log;
+use self::terms::Terms;
 use crate::admission::{Admission, Connection};
 use crate::candidate::Decider;
 use crate::fault::Fault;
-use crate::listener::{Incoming, Viewer};
+use crate::listener::{Greeting, Incoming, Permit, Viewer};
 use crate::record::{Ending, Record};
 use crate::request;
 use crate::route::Limit;
 use crate::shared::Shared;
 use crate::stream;
 use crate::transport::Transport;
+use crate::upstream::Unreached;
 
 /// Longest wait for a viewer to take a short answer and close its side after us.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -33,61 +39,57 @@ const FAREWELL: Duration = Duration::from_secs(5);
 struct Visit<'a> {
     shared: &'a Arc<Shared>,
     viewer: Viewer,
-    /// The listener's own.
-    request_timeout: Duration,
 }
 
 /// What a viewer gets.
 enum Answer<'a> {
-    /// The policy's own words, because it may not even ask.
-    Refused(String),
-    /// What its request led to.
-    Found(Box<Asked<'a>>, Found),
+    /// Nothing but its farewell.
+    Over(Ending),
+    /// A log, which has still to be carried.
+    Log(Box<Log<'a>>),
+}
+
+/// What is kept of a visit once it has its answer.
+struct Visited<'a> {
+    viewer: Transport,
+    permit: Permit,
+    answer: Result<Answer<'a>, Fault>,
 }
 
 /// Serves one accepted connection to its end.
 ///
 /// A log is followed for hours, and nearly all of what comes before that takes more memory: greeting, deciding, dialling.
-/// Each of the two has a box, which is gone when bytes flow.
+/// All of it has a box, which is gone when bytes flow. So has the leave that is taken, whose box is not there yet.
 pub fn serve(shared: Arc<Shared>, incoming: Incoming) -> impl Future<Output = ()> + Send {
     let mut record = Record::open(Arc::clone(&shared.metrics), &incoming.config.settings.name, incoming.peer);
-    let request_timeout = incoming.config.settings.request_timeout;
-    let greeting = Box::pin(incoming.greet());
+    let greeting = incoming.greet();
     async move {
-        let viewer = match greeting.await {
-            Ok(viewer) => viewer,
-            Err(fault) => return end(&Err(fault), &mut record),
+        let Visited { mut viewer, permit: _permit, answer } =
+            match Box::pin(Visit::receive(&shared, greeting, &mut record)).await {
+                Ok(visited) => visited,
+                Err(fault) => return end(&Err(fault), &mut record),
+            };
+        let result = match answer {
+            Ok(Answer::Log(log)) => log.follow(&mut viewer, &mut record).await,
+            Ok(Answer::Over(ending)) => Ok(ending),
+            Err(fault) => Err(fault),
         };
-        Visit { shared: &shared, viewer, request_timeout }.begin(&mut record).await;
+        Box::pin(conclude(&result, &mut viewer, &mut record)).await;
     }
 }
 
 impl<'a> Visit<'a> {
-    async fn begin(&mut self, record: &mut Record) {
-        let asking = {
-            let admission = self.admit(record);
-            Box::pin(self.ask(admission, record))
-        };
-        let answer = asking.await;
-        self.conclude(answer, record).await;
+    /// Receives a viewer, up to where bytes begin to flow.
+    async fn receive(shared: &'a Arc<Shared>, greeting: Greeting, record: &mut Record) -> Result<Visited<'a>, Fault> {
+        let mut visit = Self { shared, viewer: greeting.await? };
+        let answer = visit.answer(record).await;
+        let Viewer { transport: viewer, permit, .. } = visit.viewer;
+        Ok(Visited { viewer, permit, answer })
     }
 
-    /// Gives the viewer its answer, and takes leave of it in an orderly way whatever that was.
-    async fn conclude(&mut self, answer: Result<Answer<'a>, Fault>, record: &mut Record) {
-        let result = match answer {
-            Ok(Answer::Found(asked, found)) => asked.take(found, &mut self.viewer, record).await,
-            Ok(Answer::Refused(text)) => Ok(Ending::Refused(text)),
-            Err(fault) => Err(fault),
-        };
-        // Now, not after the leave: a viewer that takes its time to close is no longer stream, and no fault.
-        end(&result, record);
-        let farewell = match &result {
-            Ok(Ending::Complete | Ending::Replied) => None,
-            Ok(Ending::Refused(text)) => Some(text.as_str()),
-            Err(Fault::ViewerLeft | Fault::ViewerStalled(_)) => return,
-            Err(fault) => fault.reply(),
-        };
-        let _left_early = take_leave(&mut self.viewer.transport, farewell).await;
+    async fn answer(&mut self, record: &mut Record) -> Result<Answer<'a>, Fault> {
+        let admission = self.admit(record);
+        self.ask(admission, record).await
     }
 
     /// Asks the policy whether the viewer may ask. A stream that was let in is told to the policy when it ends: to the
@@ -98,7 +100,7 @@ impl<'a> Visit<'a> {
         record.greeted(self.viewer.peer, self.viewer.server_name.as_deref(), subject);
         let policy = self.shared.generation().policy.clone();
         let connection = Connection {
-            listener: &self.viewer.listener,
+            listener: &self.viewer.config.settings.name,
             peer: self.viewer.peer.ip(),
             server_name: self.viewer.server_name.as_deref(),
             identity,
@@ -120,21 +122,33 @@ impl<'a> Visit<'a> {
             }
             Admission::Refuse { text, tags } => {
                 record.admitted(tags);
-                return Ok(Answer::Refused(text));
+                return Ok(Answer::Over(Ending::Refused(text)));
             }
         };
         let expiry = Expiry::after(limits.max_duration);
-        let patience = limits.request_timeout.map_or(self.request_timeout, Limit::get);
-        let query = expiry.within(request::read(&mut self.viewer.transport, patience)).await?;
+        let patience = limits.request_timeout.map_or(self.viewer.config.settings.request_timeout, Limit::get);
+        let query = expiry.within(pin!(request::read(&mut self.viewer.transport, patience))).await?;
         let deciding = self.shared.deciding();
         record.asked(&query, deciding.generation.number);
         tell(deciding.generation.policy.clone().into(), self.shared, record);
-        let settings = limits.apply(&deciding.generation.settings.stream);
-        let asked = Box::new(Asked::new(self.shared, deciding, query, settings, expiry));
+        let mut asked = Asked::new(self.shared, Terms::new(deciding, &limits, expiry), query);
         let route = asked.decide(&self.viewer, record).await?;
         let found = asked.find(route.way, &self.viewer, record).await?;
-        Ok(Answer::Found(asked, found))
+        asked.answer(found, &mut self.viewer, record).await
     }
+}
+
+/// Notes how it ended, and takes leave of `viewer` in an orderly way whatever that was.
+async fn conclude(result: &Result<Ending, Fault>, viewer: &mut Transport, record: &mut Record) {
+    // Now, not after the leave: a viewer that takes its time to close is no longer stream, and no fault.
+    end(result, record);
+    let farewell = match result {
+        Ok(Ending::Complete | Ending::Replied) => None,
+        Ok(Ending::Refused(text)) => Some(text.as_str()),
+        Err(Fault::ViewerLeft | Fault::ViewerStalled(_)) => return,
+        Err(fault) => fault.reply(),
+    };
+    let _left_early = take_leave(viewer, farewell).await;
 }
 
 /// Has `decider` told how the stream ended, and no other.
@@ -143,9 +157,15 @@ fn tell(decider: Decider, shared: &Arc<Shared>, record: &mut Record) {
     record.tell(move |ended| decider.ended(ended, &shared.known(&shared.registry.snapshot())));
 }
 
+/// What became of a stream that reached nobody.
+fn give_up(unreached: Unreached, record: &mut Record) -> Fault {
+    record.unreached(&unreached);
+    unreached.into()
+}
+
 fn end(result: &Result<Ending, Fault>, record: &mut Record) {
     if let Err(fault) = result {
-        log(fault, record.viewer());
+        report(fault, record.viewer());
     }
     record.ended(result);
 }
@@ -158,7 +178,7 @@ async fn take_leave(viewer: &mut Transport, farewell: Option<&str>) -> Result<()
 }
 
 /// A peer's fault is no reason to wake anybody; ours is.
-fn log(fault: &Fault, viewer: SocketAddr) {
+fn report(fault: &Fault, viewer: SocketAddr) {
     let blame = fault.blame().as_str();
     match fault.level() {
         Level::WARN | Level::ERROR => warn!(%viewer, blame, why = %fault, "stream failed"),

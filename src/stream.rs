@@ -5,12 +5,10 @@
 //! A stream is in one of three states. It *copies* small chunks through a buffer that the whole thread shares, it
 //! *splices* bulk through a pipe without bringing it to user space, or it *waits*, owning nothing but two sockets.
 
-use std::future::{Future as _, poll_fn};
-use std::pin::pin;
+use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use tokio::io::Interest;
-use tokio::time::{Instant, sleep_until};
 
 use crate::config::settings;
 use crate::fault::Fault;
@@ -52,17 +50,16 @@ use watchdog::Watchdog;
 /// - [`Fault::ViewerStalled`]: bytes waited for the viewer for `settings.viewer_stall_timeout`, here or in the kernel,
 ///   and it took none.
 /// - [`Fault::UpstreamBroke`]: the upstream's connection broke; what it had sent before was delivered.
-pub async fn carry(
-    viewer: &mut Transport,
-    upstream: &mut Transport,
-    settings: &settings::Stream,
-    pipes: &Pipes,
-    meter: &Meter,
-) -> Result<(), Fault> {
-    let alarm = pin!(sleep_until(Instant::now()));
+pub fn carry<'a>(
+    viewer: &'a mut Transport,
+    upstream: &'a mut Transport,
+    settings: &'a settings::Stream,
+    pipes: &'a Pipes,
+    meter: &'a Meter,
+) -> impl Future<Output = Result<(), Fault>> + Send + 'a {
     let mut carrier = Carrier {
         gate: Gate::new(viewer, upstream),
-        watchdog: Watchdog::new(settings, alarm),
+        watchdog: Watchdog::new(settings),
         delivery: Delivery::default(),
         viewer,
         upstream,
@@ -70,13 +67,16 @@ pub async fn carry(
         pipes,
         meter,
     };
-    let mut next = Next::Copy;
-    loop {
-        next = match next {
-            Next::Copy => carrier.copy().await?,
-            Next::Splice => carrier.splice().await?,
-            Next::Wait => carrier.wait().await?,
-            Next::End => return Ok(()),
+    // What an `async fn` is given has its room in it twice; a stream that waits has it once.
+    async move {
+        let mut next = Next::Copy;
+        loop {
+            next = match next {
+                Next::Copy => carrier.copy().await?,
+                Next::Splice => carrier.splice().await?,
+                Next::Wait => carrier.wait().await?,
+                Next::End => return Ok(()),
+            }
         }
     }
 }

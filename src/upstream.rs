@@ -10,6 +10,7 @@ pub mod unreached;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use std::vec;
@@ -64,7 +65,8 @@ pub struct Reached {
     /// How many targets it took, this one included.
     pub tried: usize,
     open: Open,
-    rest: Rest,
+    /// In a box, for which most streams need no room: their route had one target.
+    rest: Option<Box<Rest>>,
 }
 
 /// What the end of an upstream that sent no byte meant.
@@ -77,7 +79,7 @@ pub enum Silence {
 }
 
 /// What is left of a route.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Rest {
     targets: vec::IntoIter<Target>,
     failed: Vec<Attempt>,
@@ -116,7 +118,7 @@ impl Dialler {
         request: &Line,
         how: &How,
     ) -> Result<Silence, Unreached> {
-        let Reached { transport, target, address, open, mut rest, .. } = reached;
+        let Reached { transport, target, address, open, rest, .. } = reached;
         let error = match end.and_then(|()| request::was_taken(transport.tcp())) {
             Ok(true) => return Ok(Silence::EmptyLog),
             Ok(false) => TargetError::Closed { address },
@@ -124,6 +126,7 @@ impl Dialler {
         };
         drop(transport);
         open.failed(error.label());
+        let mut rest = rest.map(|rest| *rest).unwrap_or_default();
         rest.failed.push(self.count_failed(target, error));
         self.reach_rest(rest, request, how).await.map(|reached| Silence::Instead(Box::new(reached)))
     }
@@ -137,10 +140,9 @@ impl Dialler {
             match outcome {
                 Ok((transport, address)) => {
                     let open = self.peers.reached(&target, || round_trip(&transport));
-                    self.count(&target, "connected");
+                    self.metrics.connected(target.kind).inc();
                     let tried = rest.failed.len() + 1;
-                    rest.shed();
-                    return Ok(Reached { transport, target, address, tried, open, rest });
+                    return Ok(Reached { transport, target, address, tried, open, rest: rest.kept() });
                 }
                 Err(error) => rest.failed.push(self.failed(target, error, fair)),
             }
@@ -165,15 +167,15 @@ impl Dialler {
         if left.is_zero() {
             return Err(TargetError::OutOfTime(how.settings.timeout));
         }
-        let start = Instant::now();
         let connect = Connect::new(target.host.as_str(), target.port, how.pace(target).within(left));
         let addresses = connect.resolve(&self.resolver).await?;
         if let Some(sign) = how.itself.listens_at(&addresses) {
             return Err(TargetError::Itself(sign));
         }
         let (tcp, address) = connect.race(addresses).await?;
-        let after = how.handshake_timeout(target).min(left.saturating_sub(start.elapsed()));
-        let transport = timeout(after, ask(tcp, address, target, request, how)).await;
+        let after = how.handshake_timeout(target).min(left.saturating_sub(connect.elapsed()));
+        // By reference: a future that is handed on by value has its room twice, and is copied.
+        let transport = timeout(after, pin!(ask(tcp, address, target, request, how))).await;
         let transport = transport.unwrap_or(Err(TargetError::HandshakeTimeout { address, after }))?;
         Ok((transport, address))
     }
@@ -212,16 +214,18 @@ impl How {
 impl Reached {
     /// The targets that failed before this one was reached.
     pub fn failed(&self) -> &[Attempt] {
-        &self.rest.failed
+        self.rest.as_ref().map_or(&[], |rest| &rest.failed)
     }
 }
 
 impl Rest {
-    /// Gives up what the targets came in once there are none left; it would stay as long as the stream.
-    fn shed(&mut self) {
+    /// As much as is worth keeping for as long as the stream lasts.
+    fn kept(mut self) -> Option<Box<Self>> {
         if self.targets.len() == 0 {
+            // What they came in would stay.
             self.targets = Vec::new().into_iter();
         }
+        (self.targets.len() > 0 || !self.failed.is_empty()).then(|| Box::new(self))
     }
 
     /// Whether the targets so far left more than half of the time: less says little about who does not answer in it,

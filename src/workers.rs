@@ -15,22 +15,21 @@ use tokio_util::sync::CancellationToken;
 /// The threads. Clones are the same threads.
 #[derive(Debug, Clone, Default)]
 pub struct Workers {
-    workers: Arc<[Worker]>,
+    workers: Arc<[Arc<Worker>]>,
     stop: CancellationToken,
 }
 
 #[derive(Debug)]
 struct Worker {
     runtime: Handle,
+    /// It is the one that accepts.
+    hosts: bool,
     streams: AtomicUsize,
 }
 
 /// A stream's place on one of the threads, until it is dropped.
 #[derive(Debug)]
-pub struct Seat {
-    workers: Arc<[Worker]>,
-    at: usize,
-}
+pub struct Seat(Arc<Worker>);
 
 impl Workers {
     /// Starts `count` threads, at least one.
@@ -39,7 +38,7 @@ impl Workers {
     /// What the system says if it has no thread or no epoll left.
     pub fn start(count: usize) -> io::Result<Self> {
         let stop = CancellationToken::new();
-        let workers = (0..count.max(1)).map(|_| Worker::start(stop.clone())).collect::<io::Result<_>>()?;
+        let workers = (0..count.max(1)).map(|at| Worker::start(at == 0, stop.clone())).collect::<io::Result<_>>()?;
         Ok(Self { workers, stop })
     }
 
@@ -55,9 +54,9 @@ impl Workers {
 
     /// A place on the thread with the fewest streams; the host's where others have no fewer. `None` without threads.
     pub fn seat(&self) -> Option<Seat> {
-        let (at, worker) = self.workers.iter().enumerate().min_by_key(|(_, worker)| worker.streams.load(Relaxed))?;
+        let worker = self.workers.iter().min_by_key(|worker| worker.streams.load(Relaxed))?;
         worker.streams.fetch_add(1, Relaxed);
-        Some(Seat { workers: Arc::clone(&self.workers), at })
+        Some(Seat(Arc::clone(worker)))
     }
 
     /// Has every thread end, with whatever still runs on it.
@@ -67,11 +66,11 @@ impl Workers {
 }
 
 impl Worker {
-    fn start(stop: CancellationToken) -> io::Result<Self> {
+    fn start(hosts: bool, stop: CancellationToken) -> io::Result<Arc<Self>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         thread::Builder::new().name("fingerpost".to_owned()).spawn(move || serve(runtime, &stop))?;
-        Ok(Self { runtime: handle, streams: AtomicUsize::new(0) })
+        Ok(Arc::new(Self { runtime: handle, hosts, streams: AtomicUsize::new(0) }))
     }
 }
 
@@ -84,16 +83,13 @@ fn serve(runtime: Runtime, stop: &CancellationToken) {
 impl Seat {
     /// The runtime of the thread; `None` where that is the host's, on which the stream already is.
     pub fn elsewhere(&self) -> Option<&Handle> {
-        let worker = self.workers.get(self.at).filter(|_| self.at > 0)?;
-        Some(&worker.runtime)
+        (!self.0.hosts).then_some(&self.0.runtime)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Some(worker) = self.workers.get(self.at) {
-            worker.streams.fetch_sub(1, Relaxed);
-        }
+        self.0.streams.fetch_sub(1, Relaxed);
     }
 }
 
@@ -105,10 +101,11 @@ mod tests {
     fn streams_are_spread_and_the_host_is_first() {
         let workers = Workers::start(3).unwrap();
         let seats: Vec<_> = (0..7).map(|_| workers.seat().unwrap()).collect();
-        assert_eq!(seats.iter().map(|seat| seat.at).collect::<Vec<_>>(), [0, 1, 2, 0, 1, 2, 0]);
+        let place = |seat: &Seat| workers.workers.iter().position(|worker| Arc::ptr_eq(worker, &seat.0)).unwrap();
+        assert_eq!(seats.iter().map(place).collect::<Vec<_>>(), [0, 1, 2, 0, 1, 2, 0]);
         assert!(seats[0].elsewhere().is_none());
         drop(seats);
-        assert_eq!(workers.seat().unwrap().at, 0);
+        assert_eq!(place(&workers.seat().unwrap()), 0);
         workers.stop();
     }
 

@@ -1,16 +1,14 @@
 //! The accept loop of one socket. It awaits no peer, and ends on no error while its socket is open.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::{Incoming, Socket};
-use crate::metrics::ByListener;
+use super::{Arrival, Incoming, Socket};
 
 /// Long enough for descriptors to be given back, short enough that no viewer notices.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -21,14 +19,14 @@ struct End<'a>(&'a Socket);
 /// Hands every connection of `socket` to `handler`.
 pub(super) async fn run<H>(socket: Arc<Socket>, handler: H)
 where
-    H: Fn(Incoming),
+    H: Fn(Arrival),
 {
     let _end = End(&socket);
     loop {
-        match socket.bound.tcp.accept().await {
+        match socket.bound.accept().await {
             Ok((tcp, peer)) => {
-                if let Some(incoming) = socket.admit(tcp, peer) {
-                    handler(incoming);
+                if let Some(arrival) = socket.admit(tcp, peer) {
+                    handler(arrival);
                 }
             }
             // A closed socket fails every accept; the loop may see that before it is cancelled.
@@ -59,10 +57,10 @@ fn concerns_one_peer(error: &io::Error) -> bool {
 
 impl Socket {
     /// Gives a connection its place; `None`, and the connection closed, where there is none.
-    fn admit(&self, tcp: TcpStream, peer: SocketAddr) -> Option<Incoming> {
-        let config = self.config.load_full();
-        let label = ByListener { listener: config.settings.name.clone() };
-        self.metrics.accepted.get_or_create(&label).inc();
+    fn admit(&self, tcp: TcpStream, peer: SocketAddr) -> Option<Arrival> {
+        let serving = self.serving.load();
+        serving.accepted.inc();
+        let config = Arc::clone(&serving.config);
         let Some(permit) = self.limits.admit(config.settings.max_connections) else {
             self.refusals.listener_full(&config.settings);
             return None;
@@ -70,9 +68,9 @@ impl Socket {
         // On a socket of IPv6, IPv4 peers come as mapped addresses; policies, limits and logs know them as IPv4.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let since = Instant::now().into_std();
-        let mut incoming = Incoming { tcp, peer, config, permit, since, refusals: Arc::clone(&self.refusals) };
+        let mut arrival = Incoming { tcp, peer, config, permit, since, refusals: Arc::clone(&self.refusals) };
         // Who stands behind a proxy is not known yet.
-        (incoming.is_from_proxy() || incoming.claim()).then_some(incoming)
+        (arrival.is_from_proxy() || arrival.claim()).then_some(arrival)
     }
 }
 

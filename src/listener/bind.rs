@@ -4,10 +4,12 @@
 
 use std::error::Error;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 
+use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::config::settings;
 use crate::config::settings::ListenAddress;
@@ -20,7 +22,7 @@ const BACKLOG: i32 = 1024;
 /// A listening socket.
 #[derive(Debug)]
 pub(super) struct Bound {
-    pub(super) tcp: TcpListener,
+    pub(super) tcp: AsyncFd<TcpListener>,
     /// With port 0 resolved.
     pub(super) address: SocketAddr,
     /// Shared with systemd, which goes on holding it.
@@ -60,11 +62,10 @@ pub(super) fn bind<'a>(
 
 /// Takes over a socket that somebody else bound and listens on. Viewers that have connected by now are without the
 /// socket options of `stream`.
-pub(super) fn adopt(tcp: std::net::TcpListener, stream: &settings::Stream) -> io::Result<Bound> {
+pub(super) fn adopt(tcp: TcpListener, stream: &settings::Stream) -> io::Result<Bound> {
     tcp.set_nonblocking(true)?;
     tune_viewers(&tcp, stream);
-    let tcp = TcpListener::from_std(tcp)?;
-    Ok(Bound { address: tcp.local_addr()?, tcp, passed: true })
+    Bound::new(tcp, true)
 }
 
 /// Lets ports be shared for the moment of one bind: `127.0.0.1:79` and `[::]:79` exclude each other otherwise.
@@ -90,11 +91,21 @@ fn listen(address: SocketAddr, stream: &settings::Stream, share_port: bool) -> i
     tune_viewers(&socket, stream);
     socket.listen(BACKLOG)?;
     socket.set_reuse_port(false)?;
-    let tcp = TcpListener::from_std(socket.into())?;
-    Ok(Bound { address: tcp.local_addr()?, tcp, passed: false })
+    Bound::new(socket.into(), false)
 }
 
 impl Bound {
+    #[expect(deprecated, reason = "its successor is unsafe, because of types whose descriptor may change")]
+    fn new(tcp: TcpListener, passed: bool) -> io::Result<Self> {
+        Ok(Self { address: tcp.local_addr()?, tcp: AsyncFd::with_interest(tcp, Interest::READABLE)?, passed })
+    }
+
+    /// The next connection and its other end. No runtime has it yet: tokio's own listener would give it to the one that
+    /// accepts, and it costs as much to take it from there as to give it to another.
+    pub(super) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.tcp.async_io(Interest::READABLE, accept).await
+    }
+
     /// Refuses new connections from now on, though tasks still hold the socket. One that systemd passed is left as it
     /// is: systemd keeps it listening for the relay's successor.
     pub(super) fn close(&self) {
@@ -103,6 +114,12 @@ impl Bound {
             let _closed = SockRef::from(&self.tcp).shutdown(Shutdown::Read);
         }
     }
+}
+
+fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (tcp, peer) = acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+    Ok((tcp.into(), peer.ok_or(io::ErrorKind::ConnectionAborted)?))
 }
 
 impl BindError {

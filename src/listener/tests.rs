@@ -57,7 +57,7 @@ impl Relay {
         let wanted = wanted.into_iter().map(config).collect();
         let queue = self.queue.clone();
         let plan = self.listeners.plan(wanted)?;
-        Ok(self.listeners.apply(plan, move |incoming| queue.try_send(incoming).unwrap()))
+        Ok(self.listeners.apply(plan, move |arrival| queue.try_send(arrival.on(None).unwrap()).unwrap()))
     }
 
     fn address(&self) -> SocketAddr {

@@ -24,27 +24,37 @@ struct Second {
 }
 
 impl Clock {
-    fn tell(&self, since: Duration, to: &mut dyn fmt::Write) -> fmt::Result {
+    /// Adds the time it is to `line`.
+    pub(super) fn write(&self, line: &mut String) -> fmt::Result {
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) if since.as_secs() < FAR => self.tell(since, line),
+            // A clock set to before 1970 or after 9999.
+            _ => return Plain.format_time(&mut Writer::new(line)),
+        }
+        Ok(())
+    }
+
+    fn tell(&self, since: Duration, line: &mut String) {
         match self.0.try_lock() {
-            Ok(mut second) => second.tell(since, to),
+            Ok(mut second) => second.tell(since, line),
             // Another thread's turn; waiting for it would take longer.
-            Err(_) => Second::default().tell(since, to),
+            Err(_) => Second::default().tell(since, line),
         }
     }
 }
 
 impl Second {
-    fn tell(&mut self, since: Duration, to: &mut dyn fmt::Write) -> fmt::Result {
+    fn tell(&mut self, since: Duration, line: &mut String) {
         if self.number != since.as_secs() || self.text.is_empty() {
             *self = Self::new(since.as_secs());
         }
-        to.write_str(&self.text)?;
-        to.write_str(".")?;
+        line.push_str(&self.text);
+        line.push('.');
         let micros = since.subsec_micros();
         for unit in [100_000, 10_000, 1000, 100, 10, 1] {
-            to.write_char(char::from_digit(micros / unit % 10, 10).unwrap_or('0'))?;
+            line.push(char::from_digit(micros / unit % 10, 10).unwrap_or('0'));
         }
-        to.write_str("Z")
+        line.push('Z');
     }
 
     fn new(number: u64) -> Self {
@@ -55,11 +65,9 @@ impl Second {
 
 impl FormatTime for Clock {
     fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
-        match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) if since.as_secs() < FAR => self.tell(since, w),
-            // A clock set to before 1970 or after 9999.
-            _ => Plain.format_time(w),
-        }
+        let mut text = String::new();
+        self.write(&mut text)?;
+        w.write_str(&text)
     }
 }
 
@@ -69,7 +77,7 @@ mod tests {
 
     fn told(clock: &Clock, since: Duration) -> String {
         let mut text = String::new();
-        clock.tell(since, &mut text).unwrap();
+        clock.tell(since, &mut text);
         text
     }
 

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use serde_json::Value;
 
 use super::*;
+use crate::metrics::ByListener;
 
 const UUID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -76,18 +77,18 @@ async fn what_is_told_is_what_is_known() {
     record.greeted("192.0.2.8:4712".parse().unwrap(), Some("logs.example"), Some("CN=web"));
     record.admitted(Tags::new([("from", "office"), ("team", "a")]).unwrap());
     record.asked(&Query::parse(UUID).unwrap(), 7);
-    record.found(Some(&Build {
+    record.found(Some(&Arc::new(Build {
         uuid: BuildId::parse(UUID).unwrap(),
         zone: None,
         tenant: Some("acme".to_owned()),
         pipeline: None,
         state: None,
         worker: Some(crate::registry::Worker {
-            hostname: crate::names::Hostname::parse("executor1").unwrap(),
+            hostname: Hostname::parse("executor1").unwrap(),
             log_port: None,
             zone: Zone::parse("west"),
         }),
-    }));
+    })));
     record.routed(&tags("team", "b"));
     let told = Told::default();
     let telling = Arc::clone(&told);
@@ -138,6 +139,14 @@ async fn a_stream_without_tags_has_no_such_field() {
     let json = written(|log| tracing_subscriber::fmt().json().with_writer(log).finish().into(), "");
     let record: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&record["fields"]["ending"], &record["fields"]["tags"]), (&Value::from("complete"), &Value::Null));
+}
+
+#[test]
+fn addresses_are_spelled_as_the_standard_library_does() {
+    for address in ["0.0.0.0:0", "192.0.2.7:4711", "255.255.255.255:65535", "[::1]:79", "[fe80::1%3]:79"] {
+        let address: SocketAddr = address.parse().unwrap();
+        assert_eq!(Spelled(address).to_string(), address.to_string());
+    }
 }
 
 /// The log of one stream, tagged if there is a `value`.

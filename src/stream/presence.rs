@@ -27,12 +27,10 @@ use crate::transport::{TcpInfo, Transport};
 
 /// What is known of the viewer's being there.
 #[derive(Debug)]
-pub(super) struct Presence {
+pub(super) struct Presence<'a> {
+    settings: &'a settings::Stream,
     state: State,
-    grace: Duration,
     started: Instant,
-    /// A viewer that said nothing for so long has been probed.
-    probed_after: Duration,
     thrown_away: usize,
 }
 
@@ -66,19 +64,13 @@ pub(super) enum Heard {
     EarlyEnd,
 }
 
-impl Presence {
+impl<'a> Presence<'a> {
     /// Most bytes that are read from a viewer only to be thrown away. After those its input is left to fill up.
     pub(super) const MOST_THROWN_AWAY: usize = 1 << 20;
 
     /// Starts at the begin of the stream, when the request may be long past.
-    pub(super) fn new(settings: &settings::Stream) -> Self {
-        Self {
-            state: State::Open,
-            grace: settings.half_close_grace,
-            started: Instant::now(),
-            probed_after: settings.keepalive_idle,
-            thrown_away: 0,
-        }
+    pub(super) fn new(settings: &'a settings::Stream) -> Self {
+        Self { settings, state: State::Open, started: Instant::now(), thrown_away: 0 }
     }
 
     /// Whether the viewer's input is still being read.
@@ -120,7 +112,7 @@ impl Presence {
     /// Decides whether the viewer is there. While bytes wait for it nothing follows from nothing being delivered: a
     /// closed socket never leaves bytes waiting, it refuses them.
     pub(super) fn judge(&mut self, now: Instant, delivered: u64, waiting: bool) -> Result<(), Fault> {
-        let later = now + self.grace;
+        let later = now + self.settings.half_close_grace;
         self.state = match self.state {
             State::Doubtful { judged_at, .. } | State::Tested { proven_at: judged_at } if judged_at > now => self.state,
             State::Doubtful { delivered: before, .. } if delivered > before => State::Tested { proven_at: later },
@@ -137,15 +129,16 @@ impl Presence {
             self.state = State::Trusted;
             return Heard::EarlyEnd;
         }
-        self.state = State::Doubtful { judged_at: now + self.grace, delivered };
+        self.state = State::Doubtful { judged_at: now + self.settings.half_close_grace, delivered };
         Heard::Nothing
     }
 
     /// Whether the FIN was part of the request. Where probes hide when it came, it counts as early if it was found
     /// as soon as anybody looked.
     fn is_early(&self, now: Instant, fin: Fin) -> bool {
-        let window = self.grace / 5;
-        fin.delay <= window || (fin.silence >= self.probed_after && now <= self.started + window)
+        let window = self.settings.half_close_grace / 5;
+        let probed = fin.silence >= self.settings.keepalive_idle;
+        fin.delay <= window || (probed && now <= self.started + window)
     }
 
     fn throw_away(&mut self, bytes: usize) {
@@ -166,6 +159,8 @@ impl Fin {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
     const GRACE: Duration = Duration::from_secs(5);
@@ -173,15 +168,16 @@ mod tests {
     const PROBED_AFTER: Duration = Duration::from_secs(10);
     const AT_ONCE: Fin = Fin { delay: Duration::ZERO, silence: Duration::ZERO };
 
-    fn presence() -> Presence {
-        Presence::new(&settings::Stream {
+    fn presence() -> Presence<'static> {
+        static SETTINGS: LazyLock<settings::Stream> = LazyLock::new(|| settings::Stream {
             half_close_grace: GRACE,
             keepalive_idle: PROBED_AFTER,
             ..settings::Stream::default()
-        })
+        });
+        Presence::new(&SETTINGS)
     }
 
-    fn doubtful(delivered: u64) -> Presence {
+    fn doubtful(delivered: u64) -> Presence<'static> {
         let mut presence = presence();
         assert_eq!(presence.ended(Instant::now(), AT_ONCE, delivered), Heard::Nothing);
         presence

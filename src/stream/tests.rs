@@ -1,11 +1,13 @@
 //! Streams over real loopback sockets: bytes in, bytes and verdict out.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::Instant;
 
 use super::*;
 

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::config::settings;
 use crate::fault::Fault;
@@ -18,24 +18,17 @@ use crate::transport::TcpInfo;
 #[derive(Debug)]
 pub(super) struct Watchdog<'a> {
     /// Whether the viewer is there.
-    pub(super) presence: Presence,
+    pub(super) presence: Presence<'a>,
     /// Whether it takes what is there for it.
     patience: Patience,
-    alarm: Pin<&'a mut Sleep>,
-    /// The alarm is registered with the runtime. Progress does not take it back: it may ring for nothing once, which
-    /// is cheaper than moving it with every byte.
-    set: bool,
+    /// There while it is set. Progress does not take it back: it may ring for nothing once, which is cheaper than moving
+    /// it with every byte.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl<'a> Watchdog<'a> {
-    /// `alarm` may be at any time: it is moved before it is first looked at.
-    pub(super) fn new(settings: &settings::Stream, alarm: Pin<&'a mut Sleep>) -> Self {
-        Self {
-            presence: Presence::new(settings),
-            patience: Patience::new(settings.viewer_stall_timeout),
-            alarm,
-            set: false,
-        }
+    pub(super) fn new(settings: &'a settings::Stream) -> Self {
+        Self { presence: Presence::new(settings), patience: Patience::new(settings.viewer_stall_timeout), alarm: None }
     }
 
     /// Resolves when the stream has to end because of its viewer. Pending, it wakes `cx` when it must be asked again.
@@ -59,14 +52,14 @@ impl<'a> Watchdog<'a> {
     /// The time it is, if that is `deadline` or later; else the alarm is set to ring by then.
     fn rings_by(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Option<Instant> {
         loop {
-            if !self.set || self.alarm.deadline() > deadline {
-                self.alarm.as_mut().reset(deadline);
-                self.set = true;
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            if alarm.deadline() > deadline {
+                alarm.as_mut().reset(deadline);
             }
-            if self.alarm.as_mut().poll(cx).is_pending() {
+            if alarm.as_mut().poll(cx).is_pending() {
                 return None;
             }
-            self.set = false;
+            self.alarm = None;
             let now = Instant::now();
             if now >= deadline {
                 return Some(now);

@@ -6,10 +6,13 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -109,7 +112,7 @@ pub(super) struct Connect<'a> {
     host: &'a str,
     port: u16,
     pace: Pace,
-    until: Instant,
+    since: Instant,
 }
 
 impl Pace {
@@ -121,12 +124,25 @@ impl Pace {
 
 impl<'a> Connect<'a> {
     pub(super) fn new(host: &'a str, port: u16, pace: Pace) -> Self {
-        Self { host, port, pace, until: Instant::now() + pace.deadline }
+        Self { host, port, pace, since: Instant::now() }
+    }
+
+    /// How long it has been in the making.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    fn until(&self) -> Instant {
+        self.since + self.pace.deadline
     }
 
     /// All addresses of the host, families in turn, the resolver's favourite (RFC 6724) first.
     pub(super) async fn resolve(&self, resolver: &Resolver) -> Result<Vec<SocketAddr>, ConnectError> {
-        let found = match timeout_at(self.until, resolver.addresses(self.host, self.port)).await {
+        // An address needs no look-up, and waits for none.
+        if let Ok(ip) = self.host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, self.port)]);
+        }
+        let found = match timeout_at(self.until(), resolver.addresses(self.host, self.port)).await {
             Err(_elapsed) => return Err(self.unresolved()),
             Ok(Err(source)) => return Err(ConnectError::Resolve { host: self.host.to_owned(), source }),
             Ok(Ok(found)) => found,
@@ -140,7 +156,9 @@ impl<'a> Connect<'a> {
     /// Dials `addresses` in that order, each with its head start; the first that answers wins.
     pub(super) async fn race(&self, addresses: Vec<SocketAddr>) -> Result<(TcpStream, SocketAddr), ConnectError> {
         let mut race = Race { waiting: addresses.into_iter(), running: Vec::new(), failed: Vec::new() };
-        match timeout_at(self.until, race.winner(self.pace.head_start)).await {
+        // By reference: a future that is handed on by value has its room twice, and is copied.
+        let winner = timeout_at(self.until(), pin!(race.winner(self.pace.head_start))).await;
+        match winner {
             Ok(Some(winner)) => Ok(winner),
             Ok(None) => Err(ConnectError::Failed(race.failed)),
             Err(_elapsed) => Err(ConnectError::Timeout {
@@ -222,12 +240,22 @@ impl Runner {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the owner that the ban points to")]
+/// Opens one connection. On the same machine the handshake is over before connect(2) returns, though it does not say so;
+/// then nothing is waited for.
 async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
-    let tcp = not_ourselves(TcpStream::connect(address).await?, address)?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     // The request is small and must not wait for the acknowledgement of a handshake's last message.
-    tcp.set_nodelay(true)?;
-    Ok(tcp)
+    socket.set_tcp_nodelay(true)?;
+    match net::connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let tcp = TcpStream::from_std(socket.into())?;
+    if tcp.peer_addr().is_err() {
+        tcp.writable().await?;
+        tcp.take_error()?.map_or(Ok(()), Err)?;
+    }
+    not_ourselves(tcp, address)
 }
 
 /// A socket that the kernel gave the very port it dials is connected to itself (RFC 9293, simultaneous open):

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+use rustix::net::{self, SendFlags};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -10,8 +12,21 @@ use crate::transport::{TcpInfo, Transport};
 
 /// Sends `line`, exactly that.
 pub(super) async fn send(transport: &mut Transport, line: &Line) -> io::Result<()> {
-    transport.write_all(line.as_bytes()).await?;
+    let line = line.bytes();
+    let sent = match transport {
+        Transport::Plain(tcp) => send_at_once(tcp, &line)?,
+        Transport::Tls(_) => 0,
+    };
+    transport.write_all(line.get(sent..).unwrap_or_default()).await?;
     transport.flush().await
+}
+
+/// Sends what the socket takes. It is new and has room for a line, but tokio would wait to be told so.
+fn send_at_once(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    match net::send(tcp, bytes, SendFlags::NOSIGNAL) {
+        Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+        sent => Ok(sent?),
+    }
 }
 
 /// Says whether a peer that has just ended its side had taken the request before.

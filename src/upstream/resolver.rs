@@ -1,7 +1,7 @@
 //! Names to addresses, by the C library: its rules, its files, its servers. It knows no deadline; who asks brings one.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -25,11 +25,8 @@ impl Resolver {
         Self { places: Arc::new(Semaphore::new(look_ups)) }
     }
 
-    /// The addresses of `host`, the library's favourite first. An address needs no look-up, and waits for none.
+    /// The addresses of `host`, the library's favourite first.
     pub(super) async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, port)]);
-        }
         let host = host.to_owned();
         let look_up = move || Ok((host.as_str(), port).to_socket_addrs()?.take(Self::MAX_ADDRESSES).collect());
         self.in_its_turn(look_up).await
@@ -90,8 +87,8 @@ mod tests {
         assert!(once(next.as_mut()).is_pending());
         assert_eq!(resolver.places.available_permits(), 0);
         // Addresses wait for nobody.
-        let literal = resolver.addresses("::1", 79).await.unwrap();
-        assert_eq!(literal, ["[::1]:79".parse().unwrap()]);
+        let literal = look_up(&resolver, "::1", std::time::Duration::ZERO).await.unwrap();
+        assert_eq!(literal, [std::net::Ipv6Addr::LOCALHOST]);
         drop(release);
         assert!(next.await.unwrap().iter().all(|address| address.ip().is_loopback()));
         assert_eq!(resolver.places.available_permits(), 1);

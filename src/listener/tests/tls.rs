@@ -63,7 +63,7 @@ impl Relay {
         let queue = self.queue.clone();
         let config = Arc::new(Config { settings, tls: Some(identity.server()), stream: settings::Stream::default() });
         let plan = self.listeners.plan(vec![config])?;
-        Ok(self.listeners.apply(plan, move |incoming| queue.try_send(incoming).unwrap()))
+        Ok(self.listeners.apply(plan, move |arrival| queue.try_send(arrival.on(None).unwrap()).unwrap()))
     }
 }
 

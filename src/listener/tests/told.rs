@@ -97,7 +97,7 @@ async fn an_accept_loop_that_breaks_off_says_so() {
     let mut relay = Relay::idle();
     let config = Arc::new(Config { settings: loopback(), tls: None, stream: settings::Stream::default() });
     let plan = relay.listeners.plan(vec![config]).unwrap();
-    relay.listeners.apply(plan, |_incoming| panic!("a fault of the handler's, made by the test"));
+    relay.listeners.apply(plan, |_arrival| panic!("a fault of the handler's, made by the test"));
     let _viewer = connect(relay.address()).await.unwrap();
     until(|| relay.turned_away("accept_panic") == 1).await;
     let errors = log.lines_with("ERROR");

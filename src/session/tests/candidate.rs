@@ -18,7 +18,7 @@ async fn where_a_candidate_fails_the_viewer_gets_its_log_all_the_same() {
         assert_eq!(rest(&mut viewer).await, "log");
         drop(viewer);
     };
-    tokio::join!(watch, visit.begin(&mut record));
+    tokio::join!(watch, begin(&mut visit, &mut record));
     drop(record);
     assert_eq!((site.ended("complete", "nobody"), trialled(&site, "active", "fine")), (1, 1));
 }
@@ -38,7 +38,7 @@ async fn a_candidates_route_that_leads_nowhere_is_its_failure() {
         assert_eq!(got(&mut viewer).await, "Internal streaming error");
         drop(viewer);
     };
-    tokio::join!(watch, visit.begin(&mut record));
+    tokio::join!(watch, begin(&mut visit, &mut record));
     drop(record);
     assert_eq!((site.ended("unreachable", "upstream"), trialled(&site, "candidate", "failed")), (1, 1));
 }
@@ -58,7 +58,7 @@ async fn a_candidate_that_fails_when_it_is_asked_again_leaves_the_stream_to_the_
         drop(viewer);
     };
     let serve = async { asked(&executor).await.write_all(b"log").await.unwrap() };
-    tokio::join!(watch, serve, visit.begin(&mut record));
+    tokio::join!(watch, serve, begin(&mut visit, &mut record));
     drop(record);
     assert_eq!((site.ended("complete", "nobody"), trialled(&site, "active", "fine")), (1, 1));
 }

@@ -97,7 +97,7 @@ impl Path {
         let mut record = Record::open(Arc::clone(&site.shared.metrics), "finger", incoming.peer);
         let entering = async { if self.viewer_tls { certificate.watched(tcp).await } else { Box::new(tcp) as Peer } };
         let (viewer, mut peer) = tokio::join!(incoming.greet(), Box::pin(entering));
-        let visit = Visit { shared: &site.shared, viewer: viewer.unwrap(), request_timeout: PATIENCE };
+        let visit = Visit { shared: &site.shared, viewer: viewer.unwrap() };
         let talking = async {
             peer.write_all(format!("{UUID}\n").as_bytes()).await.unwrap();
             let tcp = accept(&gateway).await;

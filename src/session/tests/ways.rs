@@ -14,11 +14,11 @@ async fn take(
     record: &mut Record,
 ) -> Result<Ending, Fault> {
     let deciding = visit.shared.deciding();
-    let settings = limits.apply(&deciding.generation.settings.stream);
-    let expiry = Expiry::after(limits.max_duration);
-    let asked = Asked::new(visit.shared, deciding, Query::parse(line).unwrap(), settings, expiry);
+    let terms = Terms::new(deciding, &limits, Expiry::after(limits.max_duration));
+    let mut asked = Asked::new(visit.shared, terms, Query::parse(line).unwrap());
     let found = asked.find(way, &visit.viewer, record).await?;
-    asked.take(found, &mut visit.viewer, record).await
+    let answer = asked.answer(found, &mut visit.viewer, record).await?;
+    taken(answer, visit, record).await
 }
 
 #[tokio::test]

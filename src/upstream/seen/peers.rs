@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use imbl::GenericHashMap;
+use imbl::shared_ptr::DefaultSharedPtr;
+use rustc_hash::FxBuildHasher;
 
 use super::Observed;
 use super::sight::{Open, Sight};
@@ -21,7 +24,10 @@ pub(in crate::upstream) struct Peers {
     turn: Mutex<()>,
 }
 
-type Known = imbl::HashMap<Peer<'static>, Arc<Sight>>;
+type Known = Map<Peer<'static>>;
+
+/// With quick hashes: names come from the registry and from policies, not from viewers.
+type Map<Peer> = GenericHashMap<Peer, Arc<Sight>, FxBuildHasher, DefaultSharedPtr>;
 
 /// What fails or works as one: the same port may serve another protocol, and under each server name another host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,6 +46,10 @@ impl Peers {
 
     /// `targets` in the order to try: those that failed within `retry_after` last, otherwise as given.
     pub(in crate::upstream) fn order(&self, targets: &[Target], retry_after: Duration) -> Vec<Target> {
+        // Nothing to order, on most routes.
+        if let [only] = targets {
+            return vec![only.clone()];
+        }
         let known = self.known.load();
         let lately =
             |target: &&Target| find(&known, &Peer::of(target)).is_some_and(|sight| sight.failed_within(retry_after));
@@ -100,7 +110,7 @@ fn make_room(known: &Known) -> Option<Known> {
 }
 
 /// Its lifetimes let a borrowed name be looked up among owned ones, as `Borrow` cannot for a type of several fields.
-fn find<'a, 'k>(known: &'k imbl::HashMap<Peer<'a>, Arc<Sight>>, peer: &Peer<'a>) -> Option<&'k Arc<Sight>> {
+fn find<'a, 'k>(known: &'k Map<Peer<'a>>, peer: &Peer<'a>) -> Option<&'k Arc<Sight>> {
     known.get(peer)
 }
 

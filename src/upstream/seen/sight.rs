@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,17 +18,20 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Sight {
     open: AtomicU32,
-    /// Replaced whole, so that a reader never sees the word of one failure with the time of another.
+    /// When anything was seen of it last.
+    changed: Stamp,
+    reached: Stamp,
+    /// Replaced whole, so that a reader never sees the word of one failure with the time of another. Most streams change
+    /// nothing in it.
     past: ArcSwap<Past>,
+    /// What the stamps count from.
+    born: Instant,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Past {
-    /// When anything was seen of it last.
-    changed: Instant,
     consecutive_failures: u32,
     failure: Option<Failure>,
-    reached: Option<Instant>,
     round_trip: Option<Duration>,
     /// When that was measured last.
     measured: Option<Instant>,
@@ -40,6 +43,10 @@ struct Failure {
     at: Instant,
 }
 
+/// A moment that only moves forward, in nanoseconds after its peer was first seen and one; zero is never.
+#[derive(Debug, Default)]
+struct Stamp(AtomicU64);
+
 /// A stream that a peer carries, until this is dropped.
 #[derive(Debug)]
 pub(in crate::upstream) struct Open {
@@ -49,38 +56,45 @@ pub(in crate::upstream) struct Open {
 
 impl Sight {
     pub(super) fn new() -> Self {
-        let past = Past {
-            changed: Instant::now(),
-            consecutive_failures: 0,
-            failure: None,
-            reached: None,
-            round_trip: None,
-            measured: None,
-        };
-        Self { open: AtomicU32::new(0), past: ArcSwap::from_pointee(past) }
+        Self {
+            open: AtomicU32::new(0),
+            changed: Stamp::default(),
+            reached: Stamp::default(),
+            past: ArcSwap::default(),
+            born: Instant::now(),
+        }
     }
 
     /// Notes a stream that reached the peer, and the round trip of its connection, which is measured only if the last
     /// one is old. The count is up when this returns.
     pub(super) fn reached(self: Arc<Self>, measure: impl FnOnce() -> Option<Duration>) -> Open {
+        let now = Instant::now();
         self.open.fetch_add(1, Ordering::AcqRel);
-        let is_fresh = self.past.load().measured.is_some_and(|at| at.elapsed() < FRESH);
+        let (failures_before, is_fresh) = {
+            let past = self.past.load();
+            (past.consecutive_failures, past.measured.is_some_and(|at| now.duration_since(at) < FRESH))
+        };
         let round_trip = if is_fresh { None } else { measure() };
-        let before = self.add(|past, now| {
-            past.consecutive_failures = 0;
-            past.reached = Some(now);
-            past.round_trip = smooth(past.round_trip, round_trip);
-            past.measured = round_trip.map_or(past.measured, |_| Some(now));
-        });
-        Open { failures_before: before.consecutive_failures, sight: self }
+        if failures_before > 0 || round_trip.is_some() {
+            self.add(|past| {
+                past.consecutive_failures = 0;
+                past.round_trip = smooth(past.round_trip, round_trip);
+                past.measured = round_trip.map_or(past.measured, |_| Some(now));
+            });
+        }
+        self.reached.set(self.born, now);
+        self.changed.set(self.born, now);
+        Open { failures_before, sight: self }
     }
 
     /// Notes one failure after at least `before` others.
     pub(super) fn failed(&self, word: &'static str, before: u32) {
-        self.add(|past, at| {
+        let at = Instant::now();
+        self.add(|past| {
             past.consecutive_failures = past.consecutive_failures.max(before).saturating_add(1);
             past.failure = Some(Failure { word, at });
         });
+        self.changed.set(self.born, at);
     }
 
     /// Whether it failed less than `retry_after` ago, and was not reached since.
@@ -93,7 +107,7 @@ impl Sight {
     /// Since when no stream is open and nothing was seen; `None` while one is open.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let idle = self.open.load(Ordering::Acquire) == 0;
-        idle.then(|| self.past.load().changed)
+        idle.then(|| self.changed.get(self.born).unwrap_or(self.born))
     }
 
     pub(super) fn observed(&self) -> Observed {
@@ -103,20 +117,29 @@ impl Sight {
             consecutive_failures: past.consecutive_failures,
             last_error: past.failure.as_ref().map(|failure| Cow::Borrowed(failure.word)),
             failed_ago: past.failure.as_ref().map(|failure| failure.at.elapsed()),
-            reached_ago: past.reached.map(|at| at.elapsed()),
+            reached_ago: self.reached.get(self.born).map(|at| at.elapsed()),
             round_trip: past.round_trip,
         }
     }
 
-    /// Adds to the past what happens now, and returns how it was before.
-    fn add(&self, event: impl Fn(&mut Past, Instant)) -> Arc<Past> {
-        let now = Instant::now();
-        self.past.rcu(|past| {
+    fn add(&self, event: impl Fn(&mut Past)) {
+        drop(self.past.rcu(|past| {
             let mut past = Past::clone(past);
-            past.changed = now;
-            event(&mut past, now);
+            event(&mut past);
             past
-        })
+        }));
+    }
+}
+
+impl Stamp {
+    fn set(&self, born: Instant, now: Instant) {
+        let nanos = u64::try_from(now.duration_since(born).as_nanos()).unwrap_or(u64::MAX);
+        self.0.fetch_max(nanos.saturating_add(1), Ordering::AcqRel);
+    }
+
+    fn get(&self, born: Instant) -> Option<Instant> {
+        let nanos = self.0.load(Ordering::Acquire).checked_sub(1)?;
+        born.checked_add(Duration::from_nanos(nanos))
     }
 }
 
@@ -130,7 +153,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         // In this order: who finds the peer idle finds it idle since now.
-        self.sight.add(|_past, _now| ());
+        self.sight.changed.set(self.sight.born, Instant::now());
         self.sight.open.fetch_sub(1, Ordering::AcqRel);
     }
 }
