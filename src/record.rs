@@ -158,7 +158,7 @@ impl Record {
     pub fn found(&mut self, build: Option<&Arc<Build>>) {
         self.asked.build = build.cloned();
         // The same text, but the registry's own.
-        self.asked.uuid = build.map(|build| build.uuid.clone()).or(self.asked.uuid.take());
+        self.asked.uuid = build.map(|build| build.uuid.clone()).or_else(|| self.asked.uuid.take());
     }
 
     /// Notes whether the policy on trial decided, or the active one.

@@ -13,8 +13,9 @@ use tokio_rustls::TlsConnector;
 
 use crate::peers::Place;
 
-/// Longest wait for a whole short log.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for a whole short log. Zuul's gateway keeps a queue of five connections, and the kernel lets those beyond
+/// that try again later and later.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Viewers of one build.
 #[derive(Clone)]
