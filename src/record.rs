@@ -30,7 +30,8 @@ pub struct Record {
     viewer: Viewer,
     asked: Asked,
     way: Way,
-    tags: Given,
+    /// In a box, for which streams that nobody tags need no room.
+    tags: Option<Box<Given>>,
     audience: Option<Audience>,
     /// In a box, for which streams that go on need no room.
     ended: Option<Box<Ended>>,
@@ -112,7 +113,7 @@ impl Record {
             viewer: Viewer { listener, address, server_name: None, identity: None },
             asked: Asked::default(),
             way: Way::default(),
-            tags: Given::default(),
+            tags: None,
             audience: None,
             ended: None,
         }
@@ -132,7 +133,9 @@ impl Record {
 
     /// Notes what the policy called the connection when it let it in, or did not.
     pub fn admitted(&mut self, tags: Tags) {
-        self.tags.admitted = tags;
+        if !tags.is_empty() {
+            self.tags.get_or_insert_default().admitted = tags;
+        }
     }
 
     /// Has `audience` told once, when the stream has ended, in the place of whoever was to be told before.
@@ -147,9 +150,11 @@ impl Record {
         self.asked.generation = Some(generation);
     }
 
-    /// Notes whose build it is, and the zone it runs in.
+    /// Notes which build it is: whose, and where it runs.
     pub fn found(&mut self, build: Option<&Arc<Build>>) {
         self.asked.build = build.cloned();
+        // The same text, but the registry's own.
+        self.asked.uuid = build.map(|build| build.uuid.clone()).or_else(|| self.asked.uuid.take());
     }
 
     /// Notes whether the policy on trial decided, or the active one.
@@ -159,7 +164,9 @@ impl Record {
 
     /// Notes what the policy called the stream when it decided its route.
     pub fn routed(&mut self, tags: &Tags) {
-        self.tags.routed.clone_from(tags);
+        if self.tags.is_some() || !tags.is_empty() {
+            self.tags.get_or_insert_default().routed.clone_from(tags);
+        }
     }
 
     /// Notes the way that was taken.
@@ -272,7 +279,7 @@ impl Drop for Record {
             self.ended(&Err(Fault::Stopping));
         }
         let Some(ended) = self.ended.take() else { return };
-        let Given { admitted, routed } = std::mem::take(&mut self.tags);
+        let Given { admitted, routed } = self.tags.take().map(|given| *given).unwrap_or_default();
         let tags = admitted.joined(routed);
         self.write(&ended, &tags);
         if let Some(Audience(tell)) = self.audience.take() {

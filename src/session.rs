@@ -135,7 +135,7 @@ impl<'a> Visit<'a> {
         let deciding = self.shared.deciding();
         record.asked(&query, deciding.generation.number);
         tell(deciding.generation.policy.clone().into(), self.shared, record);
-        let asked = Asked::new(self.shared, Terms::new(deciding, &limits, expiry), query);
+        let mut asked = Asked::new(self.shared, Terms::new(deciding, &limits, expiry), query);
         let route = asked.decide(&self.viewer, record).await?;
         let found = asked.find(route.way, &self.viewer, record).await?;
         asked.answer(found, &mut self.viewer, record).await

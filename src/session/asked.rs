@@ -46,9 +46,13 @@ impl<'a> Asked<'a> {
     }
 
     /// Asks the policy, and has whoever decided told of the end.
-    pub(super) async fn decide(&self, viewer: &Viewer, record: &mut Record) -> Result<Route, Fault> {
+    pub(super) async fn decide(&mut self, viewer: &Viewer, record: &mut Record) -> Result<Route, Fault> {
         let build = self.terms.expiry.within(pin!(self.find_build())).await?;
         record.found(build.as_ref());
+        if let Some(build) = &build {
+            // The same text, but the registry's own: what streams keep for hours, they share.
+            self.query.build = Some(build.uuid.clone());
+        }
         let snapshot = self.shared.registry.snapshot();
         let request = Request {
             query: &self.query.line,
@@ -70,8 +74,9 @@ impl<'a> Asked<'a> {
     }
 
     /// Goes the way that was decided, up to where bytes begin to flow.
-    pub(super) async fn find(&self, way: Way, viewer: &Viewer, record: &mut Record) -> Result<Found, Fault> {
-        self.terms.expiry.within(pin!(self.reach(way, viewer, record))).await
+    pub(super) async fn find(&mut self, way: Way, viewer: &Viewer, record: &mut Record) -> Result<Found, Fault> {
+        let expiry = self.terms.expiry;
+        expiry.within(pin!(self.reach(way, viewer, record))).await
     }
 
     /// Makes what was found the viewer's answer; the policy's own words are said here.
@@ -87,7 +92,7 @@ impl<'a> Asked<'a> {
     }
 
     /// Dials the way's targets. If all of them failed and the registry now leads elsewhere, goes there, once.
-    async fn reach(&self, way: Way, viewer: &Viewer, record: &mut Record) -> Result<Found, Fault> {
+    async fn reach(&mut self, way: Way, viewer: &Viewer, record: &mut Record) -> Result<Found, Fault> {
         let first = match way {
             Way::Targets(targets) => targets,
             Way::Reply(reply) => return Ok(Found::Reply(reply)),

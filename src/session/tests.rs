@@ -30,7 +30,7 @@ const UUID: &str = "0123456789abcdef0123456789abcdef";
 /// What every stream keeps of its own while it waits for its log's next line, in bytes, besides its task and its two
 /// sockets. There are thousands of them, and a future grows without a word when a phase that is over in a moment leaves
 /// its box, or an `async fn` is given something by value.
-const MOST_KEPT: usize = 1216;
+const MOST_KEPT: usize = 1152;
 
 /// Longer than any test takes. The paused clock reaches it at once where a test hangs.
 const PATIENCE: Duration = Duration::from_secs(3600);

@@ -15,7 +15,7 @@ async fn take(
 ) -> Result<Ending, Fault> {
     let deciding = visit.shared.deciding();
     let terms = Terms::new(deciding, &limits, Expiry::after(limits.max_duration));
-    let asked = Asked::new(visit.shared, terms, Query::parse(line).unwrap());
+    let mut asked = Asked::new(visit.shared, terms, Query::parse(line).unwrap());
     let found = asked.find(way, &visit.viewer, record).await?;
     let answer = asked.answer(found, &mut visit.viewer, record).await?;
     taken(answer, visit, record).await
