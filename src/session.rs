@@ -65,7 +65,7 @@ pub fn serve(shared: Arc<Shared>, incoming: Incoming) -> impl Future<Output = ()
     // One word, in the room that lasts as long as the log.
     let greeting = Box::new(incoming.greet());
     async move {
-        let Visited { mut viewer, permit: _permit, answer } =
+        let Visited { mut viewer, mut permit, answer } =
             match Box::pin(Visit::receive(&shared, greeting, &mut record)).await {
                 Ok(visited) => visited,
                 Err(fault) => return end(&Err(fault), &mut record),
@@ -75,6 +75,8 @@ pub fn serve(shared: Arc<Shared>, incoming: Incoming) -> impl Future<Output = ()
             Ok(Answer::Over(ending)) => Ok(ending),
             Err(fault) => Err(fault),
         };
+        // Before the viewer learns that it is over: the next one often comes at once, and is served without another thread.
+        drop(permit.seat.take());
         Box::pin(conclude(&result, &mut viewer, &mut record)).await;
     }
 }

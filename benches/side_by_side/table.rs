@@ -50,8 +50,14 @@ impl Row {
                 Some((format!("{ratio:.2} × {peer} (≥ {times})"), ratio >= times))
             }
             Target::Share(share, peer) => {
-                let ratio = own / self.median(peer)?;
-                Some((format!("{ratio:.2} × {peer} (≤ {share})"), ratio <= share))
+                let other = self.median(peer)?;
+                // What is added to `direct` is less than nothing where that one was slow by chance.
+                let words = if own.min(other) > 0.0 {
+                    format!("{:.2} × {peer} (≤ {share})", own / other)
+                } else {
+                    format!("{} beside {} of {peer} (≤ {share})", short(own), short(other))
+                };
+                Some((words, own <= share * other))
             }
             Target::AtMost(limit) => Some((format!("{} (≤ {limit})", short(own)), own <= limit)),
         }

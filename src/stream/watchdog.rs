@@ -67,3 +67,29 @@ impl<'a> Watchdog<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::stream::tests::loopback;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_timer_is_gone_once_everything_is_delivered_and_back_with_the_next_bytes() {
+        let settings = settings::Stream::default();
+        let (viewer, _peer) = loopback().await;
+        let mut watchdog = Watchdog::new(&settings);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut has_timer = |bytes| {
+            let sent = Sent { bytes, clear: true };
+            assert!(watchdog.poll_verdict(&mut cx, &viewer, sent).is_pending());
+            watchdog.alarm.is_some()
+        };
+        assert!(!has_timer(0));
+        assert!(has_timer(3));
+        tokio::time::advance(settings.viewer_stall_timeout).await;
+        assert!(!has_timer(3));
+        assert!(has_timer(4));
+    }
+}
