@@ -41,7 +41,7 @@ pub async fn say(viewer: &mut Transport, text: &str, deadline: Duration) -> Resu
 pub async fn reply(viewer: &mut Transport, text: &str, meter: &Meter, deadline: Duration) -> Result<(), Fault> {
     let mut delivery = Delivery::default();
     let replying = async {
-        let piece = Piece { bytes: text.as_bytes(), records: viewer.records() };
+        let piece = Piece { bytes: text.as_bytes(), records: viewer.records(), last: false };
         poll_fn(|cx| Poll::Ready(delivery.send(viewer, cx, piece, meter))).await?;
         poll_fn(|cx| delivery.poll_clear(viewer, cx, meter)).await
     };

@@ -1,12 +1,12 @@
 //! Moves small chunks through the thread's shared buffer: the way of every stream's first bytes, of all TLS, and of
 //! bulk when there is no pipe left.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::future::{Future as _, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
 
 use rustix::io::ioctl_fionread;
-use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::io::{AsyncRead as _, Interest, ReadBuf};
 
 use crate::fault::Fault;
 use crate::scratch;
@@ -58,9 +58,8 @@ impl Carrier<'_> {
     fn pass_on(&mut self, chunk: &[u8], cx: &mut Context<'_>) -> Result<Next, Fault> {
         self.gate.copied(chunk.len());
         let records = if self.goes_on(chunk) { Records::Full } else { self.viewer.records() };
-        self.delivery
-            .send(self.viewer, cx, Piece { bytes: chunk, records }, self.meter)
-            .map_err(|_| Fault::ViewerLeft)?;
+        let piece = Piece { bytes: chunk, records, last: self.ends(chunk) };
+        self.delivery.send(self.viewer, cx, piece, self.meter).map_err(|_| Fault::ViewerLeft)?;
         Ok(Next::Copy)
     }
 
@@ -69,6 +68,13 @@ impl Carrier<'_> {
     fn goes_on(&self, chunk: &[u8]) -> bool {
         let Transport::Plain(upstream) = &*self.upstream else { return false };
         chunk.len() == scratch::SIZE && ioctl_fionread(upstream).is_ok_and(|bytes| bytes > 0)
+    }
+
+    /// Whether nothing but the upstream's FIN comes after `chunk`: the read of it emptied the socket, and the FIN was there.
+    fn ends(&self, chunk: &[u8]) -> bool {
+        let Transport::Plain(upstream) = &*self.upstream else { return false };
+        let ready = pin!(upstream.ready(Interest::READABLE)).poll(&mut Context::from_waker(Waker::noop()));
+        chunk.len() < scratch::SIZE && matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     /// Throws away what the viewer sent, and takes note if it has ended.

@@ -5,7 +5,9 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::AsyncWrite;
+use rustix::net::{SendFlags, send};
+use tokio::io::{AsyncWrite, Interest};
+use tokio::net::TcpStream;
 
 use crate::stream::meter::Meter;
 use crate::transport::{Records, Transport};
@@ -20,11 +22,15 @@ pub(super) struct Delivery {
     unflushed: bool,
 }
 
-/// Bytes, and how TLS is to cut them.
+/// Bytes, and how they are to be sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece<'a> {
     pub(super) bytes: &'a [u8],
+    /// How TLS is to cut them.
     pub(super) records: Records,
+    /// Nothing comes after them but the end of the log. The kernel may keep them until then, so that both leave in one
+    /// packet, which wakes the viewer once.
+    pub(super) last: bool,
 }
 
 impl Delivery {
@@ -36,7 +42,10 @@ impl Delivery {
         piece: Piece<'_>,
         meter: &Meter,
     ) -> io::Result<()> {
-        let taken = push(viewer, cx, piece, meter)?;
+        let taken = match &*viewer {
+            Transport::Plain(tcp) if piece.last => push_last(tcp, piece.bytes, meter),
+            _ => push(viewer, cx, piece, meter)?,
+        };
         self.rest.extend_from_slice(piece.bytes.get(taken..).unwrap_or_default());
         self.unflushed = true;
         Ok(())
@@ -51,7 +60,7 @@ impl Delivery {
     ) -> Poll<io::Result<()>> {
         if !self.rest.is_empty() {
             let left = self.rest.get(self.taken..).unwrap_or_default();
-            let piece = Piece { bytes: left, records: viewer.records() };
+            let piece = Piece { bytes: left, records: viewer.records(), last: false };
             self.taken += push(viewer, cx, piece, meter)?;
             if self.taken < self.rest.len() {
                 return Poll::Pending;
@@ -94,6 +103,15 @@ fn push<W: AsyncWrite + Unpin>(
     Ok(piece.bytes.len() - left.len())
 }
 
+/// Hands the last bytes of a log to the kernel, and says how many it took. What it did not take, an error included, is the
+/// next write's matter.
+fn push_last(viewer: &TcpStream, bytes: &[u8], meter: &Meter) -> usize {
+    let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+    let taken = viewer.try_io(Interest::WRITABLE, || Ok(send(viewer, bytes, flags)?)).unwrap_or(0);
+    meter.count(taken);
+    taken
+}
+
 /// The part of `bytes` to write in one go. TLS makes records of its own out of every write, so the last record is
 /// short if the last write is.
 fn cut(records: Records, bytes: &[u8]) -> &[u8] {
@@ -125,7 +143,7 @@ mod tests {
         fn push(&mut self, records: Records, bytes: &[u8]) -> usize {
             let meter = Meter::new();
             let mut cx = Context::from_waker(Waker::noop());
-            let taken = push(self, &mut cx, Piece { bytes, records }, &meter).unwrap();
+            let taken = push(self, &mut cx, Piece { bytes, records, last: false }, &meter).unwrap();
             assert_eq!(meter.bytes(), taken as u64);
             taken
         }

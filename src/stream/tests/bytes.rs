@@ -62,6 +62,28 @@ async fn narrow_sockets_that_take_part_of_a_write_get_all_of_it() {
     }
 }
 
+/// The kernel may keep the last bytes until the end, so all of them have to come with it, whatever it had room for.
+#[tokio::test]
+async fn a_log_that_has_ended_before_it_is_read_is_whole() {
+    for (len, narrow) in [(1, false), (4096, false), (60_000, false), (60_000, true)] {
+        let (viewer, mut viewer_peer) = if narrow { slow_loopback().await } else { loopback().await };
+        let (upstream, mut upstream_peer) = loopback().await;
+        let log = noise(len, 5);
+        upstream_peer.write_all(&log).await.unwrap();
+        upstream_peer.shutdown().await.unwrap();
+        let mut relay = relay(Transport::Plain(viewer), Transport::Plain(upstream));
+        let receive = async move {
+            let mut got = Vec::new();
+            viewer_peer.read_to_end(&mut got).await.unwrap();
+            got
+        };
+        let (ended, got) = tokio::join!(relay.run(), receive);
+        ended.unwrap();
+        assert!(got == log, "{} bytes of {len} arrived, or others did", got.len());
+        assert_eq!(relay.meter.bytes(), len as u64);
+    }
+}
+
 #[tokio::test]
 async fn a_hundred_megabytes_are_spliced() {
     let (mut relay, peers) = Relay::new().await;
