@@ -1,5 +1,6 @@
 //! Viewers of short logs: so many at a time, each a connection of its own with a full handshake, read to its end.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,14 +63,17 @@ impl Viewers {
 
     async fn connect(&self, place: Place) -> Duration {
         let begun = Instant::now();
-        let tcp = TcpStream::connect(place.address).await.expect("connected");
-        tcp.set_nodelay(true).expect("no delay");
-        if place.tls {
-            let name = ServerName::from(place.address.ip());
-            let stream = self.tls.connect(name, tcp).await.expect("a handshake");
-            self.converse(stream, begun).await
-        } else {
-            self.converse(tcp, begun).await
+        if !place.tls {
+            return self.converse(dial(place).await, begun).await;
+        }
+        let name = ServerName::from(place.address.ip());
+        loop {
+            match self.tls.connect(name.clone(), dial(place).await).await {
+                Ok(stream) => return self.converse(stream, begun).await,
+                // What the kernel had for a full queue it may reset; the viewer comes again, and has lost its time.
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+                Err(error) => panic!("no handshake: {error}"),
+            }
         }
     }
 
@@ -89,4 +93,10 @@ impl Viewers {
         assert_eq!(read, self.bytes, "bytes of the log");
         first
     }
+}
+
+async fn dial(place: Place) -> TcpStream {
+    let tcp = TcpStream::connect(place.address).await.expect("connected");
+    tcp.set_nodelay(true).expect("no delay");
+    tcp
 }
