@@ -44,7 +44,8 @@ impl fmt::Debug for Stream {
 
 impl AsyncRead for Stream {
     /// Reads what the peer sent. A server of TLS 1.3 refuses a client's certificate only after the client's own
-    /// handshake is over: such a refusal arrives here, as an error that holds a [`HandshakeError`].
+    /// handshake is over: such a refusal arrives here, as an error that holds a
+    /// [`HandshakeError`](super::HandshakeError).
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().inner {
             TlsStream::Client(stream) => {
