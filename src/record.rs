@@ -204,9 +204,10 @@ impl Record {
             streams.spliced.inc();
         }
         self.traffic.ended(ended.label, ended.blame.as_str());
-        self.traffic.open.dec();
         self.traffic.bytes.inc_by(self.meter.bytes());
         streams.tagged.count(tags);
+        // Last: who sees a stream gone finds all that was counted of it.
+        self.traffic.open.dec();
     }
 
     fn write(&self, ended: &Ended, tags: &Tags) {

@@ -3,10 +3,10 @@
 
 use std::cell::Cell;
 
-/// Size of a buffer, in bytes. Twice the usual 32 KiB doubled the throughput of copying relays; more gains nothing.
+/// Size of a buffer, in bytes. About twice the usual 32 KiB doubled the throughput of copying relays; more gains nothing.
 ///
-/// A little less than the 64 KiB that the kernel sends in one go, its headers included: so what one read brought leaves in
-/// one go as well, even in TLS records. What is over would leave in a packet of its own, and take as long as the rest.
+/// A little less than the 64 KiB that the kernel sends in one go, its headers included: so what one read brought leaves
+/// in one go as well, even in TLS records. What is over would leave in a packet of its own.
 pub(crate) const SIZE: usize = 63 << 10;
 
 thread_local! {
@@ -15,8 +15,8 @@ thread_local! {
 
 /// Lends a buffer of the thread's to `work`, which must not keep what it read there: the next stream overwrites it.
 ///
-/// The signature holds the rule: a closure cannot wait, so a stream that waits never owns a buffer. A call inside `work`
-/// gets another one, so that a thread has as many as calls were ever nested: two, where TLS is read.
+/// The signature holds the rule: a closure cannot wait, so a stream that waits never owns a buffer. A call inside
+/// `work` gets another one, so that a thread has as many as calls were ever nested: two, where TLS is read.
 pub(crate) fn lend<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
     let mut free = SCRATCH.take();
     let mut bytes = free.pop().unwrap_or_else(|| vec![0; SIZE]);

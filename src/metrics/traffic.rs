@@ -1,5 +1,5 @@
 //! Counters that every stream needs, found by their labels once and then kept, because a family hashes the labels at
-//! every call. It never makes one appear before it counts.
+//! every call. It never makes an ending appear before there is one.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 

@@ -103,12 +103,14 @@ fn push<W: AsyncWrite + Unpin>(
     Ok(piece.bytes.len() - left.len())
 }
 
-/// Hands the last bytes of a log to the kernel, and says how many it took. What it did not take, an error included, is the
-/// next write's matter.
+/// Hands the last bytes of a log to the kernel, and says how many it took. What it did not take, an error included, is
+/// the next write's matter.
 fn push_last(viewer: &TcpStream, bytes: &[u8], meter: &Meter) -> usize {
     let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
     let taken = viewer.try_io(Interest::WRITABLE, || Ok(send(viewer, bytes, flags)?)).unwrap_or(0);
-    meter.count(taken);
+    if taken > 0 {
+        meter.count(taken);
+    }
     taken
 }
 

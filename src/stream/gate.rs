@@ -10,7 +10,7 @@ use crate::transport::Transport;
 pub(super) struct Gate {
     /// Splicing works between two plain sockets only.
     plain: bool,
-    /// Bytes that came beyond what small messages bring, in reads as they follow each other.
+    /// Bytes that came beyond what small messages bring. Pauses between reads don't count: bulk makes some as well.
     backlog: usize,
     /// Bulk was moving when the upstream was last drained, so it probably goes on.
     warm: bool,

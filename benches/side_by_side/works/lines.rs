@@ -10,7 +10,8 @@ use crate::rounds::{Pace, Samples, added_to_direct, quantile};
 use crate::site::{HERE, Site};
 use crate::table::{Row, Target};
 
-/// Streams of each peer. All of them are open in every round, and those have lines whose peer it is.
+/// Streams of the peer whose round it is, opened for it: thousands that wait for their turn would be probed by TCP's
+/// keepalive all at once, and loopback drops what is more than a thousand packets at a time.
 const STREAMS: usize = 2_000;
 /// How often each has a line.
 const EVERY: Duration = Duration::from_millis(100);
@@ -28,20 +29,19 @@ struct Round {
 }
 
 pub async fn measure(site: &Site, pace: &Pace) -> Vec<Row> {
-    let (mut running, mut streams) = (Vec::new(), Vec::new());
+    let (mut running, mut ends) = (Vec::new(), Vec::new());
     for peer in PEERS {
         let executor = Executor::start();
         let build = site.build(HERE, executor.address).await;
         let started = peer.start(site, Topology::Plain, &build).await;
-        let asking = Asking::new(&build.uuid, site.tls());
-        streams.push((peer, Streams::open(&executor, &asking, started.place, STREAMS)));
+        ends.push((peer, executor, Asking::new(&build.uuid, site.tls())));
         running.push(started);
     }
     let time = TIME / u32::try_from(pace.divisor).expect("small");
     let rounds = pace
         .interleave(&running, async |running| {
-            let (_, streams) = streams.iter().find(|(peer, _)| *peer == running.peer).expect("all have streams");
-            Round::of(running, streams, time).await
+            let (_, executor, asking) = ends.iter().find(|(peer, ..)| *peer == running.peer).expect("all have ends");
+            Round::of(running, &Streams::open(executor, asking, running.place, STREAMS), time).await
         })
         .await;
     rows(&rounds)
