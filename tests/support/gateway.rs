@@ -264,6 +264,19 @@ impl Gateway {
         fs::read_to_string(self.conf.log_file()).unwrap_or_default()
     }
 
+    /// The first line of its log that has `words` in it, once it is there: lines are gathered before they are written.
+    pub async fn until_logged(&self, words: &str) -> String {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        let find = || self.log().lines().find(|line| line.contains(words)).map(str::to_owned);
+        let written = async {
+            while find().is_none() {
+                ticks.tick().await;
+            }
+        };
+        assert!(timeout(PATIENCE, written).await.is_ok(), "no line with {words:?} after {PATIENCE:?}");
+        find().expect("what is written stays")
+    }
+
     async fn registered(world: &World, gateway: Self) -> Self {
         world.gateways(json!({"hostname": gateway.conf.hostname, "state": "running"}), 1).await;
         gateway

@@ -18,7 +18,7 @@ async fn a_broken_authority_file_leaves_the_old_one_in_force() {
     })
     .await;
     site.refuses(|dir| replace(dir, "ca.pem", "no certificate at all")).await;
-    says_why(&site, "ca.pem");
+    says_why(&site, "ca.pem").await;
     site.serves().await;
 }
 
@@ -33,7 +33,7 @@ async fn a_broken_revocation_list_changes_nothing() {
         replace(dir, "fingerpost.yaml", &yaml);
     })
     .await;
-    says_why(&site, "crl.pem");
+    says_why(&site, "crl.pem").await;
     site.serves().await;
 }
 
@@ -49,7 +49,7 @@ async fn a_new_listener_whose_port_is_taken_changes_nothing_else_either() {
     assert_ne!(moved, wanted);
     // That the refusal is counted shows that the old monitoring port still answers.
     site.refuses(|dir| replace(dir, "fingerpost.yaml", &moved)).await;
-    says_why(&site, &site.second_address().to_string());
+    says_why(&site, &site.second_address().to_string()).await;
     assert!(TcpStream::connect::<std::net::SocketAddr>(elsewhere).is_err(), "no second monitoring port");
     site.serves().await;
     assert!(!site.gateway.log().contains(" DEBUG "), "the log level");
@@ -57,7 +57,8 @@ async fn a_new_listener_whose_port_is_taken_changes_nothing_else_either() {
     drop(taken);
     site.reloads(|dir| replace(dir, "fingerpost.yaml", &wanted)).await;
     site.serves().await;
-    assert!(site.gateway.log().contains(" DEBUG "), "the log level, once nothing is in the way");
+    // The log level, once nothing is in the way.
+    site.gateway.until_logged(" DEBUG ").await;
 }
 
 #[tokio::test]
@@ -106,9 +107,8 @@ fn with_own_authority(site: &Site, more: &str) -> String {
 }
 
 /// The log names what is wrong with the generation that was refused.
-fn says_why(site: &Site, what: &str) {
-    let log = site.gateway.log();
-    let line = log.lines().find(|line| line.contains("reload refused")).expect("a line of it");
+async fn says_why(site: &Site, what: &str) {
+    let line = site.gateway.until_logged("reload refused").await;
     assert!(line.contains(what), "{line}");
 }
 
