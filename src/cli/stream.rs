@@ -114,10 +114,10 @@ pub async fn stream(asked: &Stream, out: &mut dyn Write) -> anyhow::Result<()> {
 async fn connect(asked: &Stream) -> anyhow::Result<Transport> {
     let client = asked.tls.settings().map(|settings| load(&settings)).transpose()?;
     let pace = Pace { deadline: asked.timeout, head_start: HEAD_START };
-    let (tcp, _address) = upstream::connect(&asked.host.host, asked.host.port, pace)
+    let (tcp, address) = upstream::connect(&asked.host.host, asked.host.port, pace)
         .await
         .with_context(|| format!("cannot connect to {}", asked.host))?;
-    stream::tune_upstream(&tcp, &settings::Stream::default());
+    stream::tune_upstream(&tcp, address.ip(), &settings::Stream::default());
     Ok(match client {
         Some(client) => Transport::Tls(Box::new(handshake(asked, &client, tcp).await?)),
         None => Transport::Plain(tcp),

@@ -34,7 +34,7 @@ impl Log<'_> {
     ) -> Result<Ending, Fault> {
         loop {
             record.reached(&self.reached);
-            stream::tune_upstream(self.reached.transport.tcp(), self.terms.stream());
+            stream::tune_upstream(self.reached.transport.tcp(), self.reached.address.ip(), self.terms.stream());
             let carried = {
                 let (upstream, settings) = (&mut self.reached.transport, self.terms.stream());
                 // By reference: a future that is handed on by value has its room twice.

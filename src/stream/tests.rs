@@ -1,5 +1,6 @@
 //! Streams over real loopback sockets: bytes in, bytes and verdict out.
 
+use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +76,7 @@ impl Relay {
         let (viewer, viewer_peer) = sized_loopback(bytes).await;
         let (upstream, upstream_peer) = sized_loopback(bytes).await;
         tune_viewers(&viewer, &settings::Stream::default());
-        tune_upstream(&upstream, &settings::Stream::default());
+        tune_upstream(&upstream, Ipv4Addr::LOCALHOST.into(), &settings::Stream::default());
         let relay = relay(Transport::Plain(viewer), Transport::Plain(upstream));
         (relay, Peers { viewer: viewer_peer, upstream: upstream_peer })
     }

@@ -116,7 +116,7 @@ impl Path {
         let mut relay = relay(near, far);
         relay.pipes = Arc::new(Pipes::new(if self.splices { 1 } else { 0 }));
         tune_viewers(relay.viewer.tcp(), &relay.settings);
-        tune_upstream(relay.upstream.tcp(), &relay.settings);
+        tune_upstream(relay.upstream.tcp(), Ipv4Addr::LOCALHOST.into(), &relay.settings);
         Rig { relay, viewer, upstream }
     }
 }
