@@ -1,8 +1,8 @@
 //! What a decision costs: the default policy on 10 000 running builds, from the look-up in the registry to the route,
 //! beside the call of an empty function. Prints a table; it must never be read on a machine that is busy otherwise.
 //!
-//! With `count CASE CALLS` it prints nothing and does so many calls of one case, for tools that count instructions or take
-//! samples: what they say of a busy machine is as good.
+//! With `count CASE CALLS` it prints nothing and does so many calls of one case, for tools that count instructions or
+//! take samples: what they say of a busy machine is as good.
 
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 

@@ -1,10 +1,10 @@
-//! A policy on trial: it decides every request beside the active policy, what differs is counted and kept, and it may be
-//! given a growing share of the requests, which it loses again by itself when it does worse. Never lets a stream suffer
-//! from a candidate's failure: where it fails, or breaks its own invariant, the active policy's route is gone in the same
-//! request.
+//! A policy on trial: it decides every request beside the active policy, what differs is counted and kept, and it may
+//! be given a growing share of the requests, which it loses again by itself when it does worse. Never lets a stream
+//! suffer from a candidate's failure: where it fails, or breaks its own invariant, the active policy's route is gone in
+//! the same request.
 //!
-//! `route` is pure, so asking a candidate has no effect. What may have one is asked of whoever decides alone: `ended` of
-//! the policy that decided the stream's route; `accept` and background work of the active policy always, because the
+//! `route` is pure, so asking a candidate has no effect. What may have one is asked of whoever decides alone: `ended`
+//! of the policy that decided the stream's route; `accept` and background work of the active policy always, because the
 //! request that could be a candidate's is not read yet, or there is none.
 //!
 //! What is learnt of a candidate outlives its generation while its scripts stay the same, and a rollback while the

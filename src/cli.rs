@@ -58,18 +58,18 @@ pub struct Args {
 pub enum Command {
     /// Run the relay.
     ///
-    /// It stays in the foreground, logs to standard error, and needs root only for ports below 1024; it then becomes the
-    /// configured user. Configuration, policy and certificates are taken over while it runs, and no stream notices.
+    /// It stays in the foreground, logs to standard error, and needs root only for ports below 1024; it then becomes
+    /// the configured user. Configuration, policy and certificates are taken over while it runs, and no stream notices.
     ///
-    /// SIGHUP reloads. SIGTERM and SIGINT stop: no new streams, open ones go on until they end or stream.drain_timeout is
-    /// over; a second signal ends them at once.
+    /// SIGHUP reloads. SIGTERM and SIGINT stop: no new streams, open ones go on until they end or stream.drain_timeout
+    /// is over; a second signal ends them at once.
     Run(Run),
     /// Say what is wrong with a configuration, without starting anything.
     ///
-    /// Reads the configuration and all that it names: certificates, keys, CAs and revocation lists are parsed, keys held
-    /// against their certificates, and dates against the clock; the policy is compiled and loaded, but for its invariant,
-    /// which `policy diff` holds against the builds that run. Every problem is told at once, as `file:line: key:
-    /// problem`. Run it as the user who runs the relay, so that it may read the same files.
+    /// Reads the configuration and all that it names: certificates, keys, CAs and revocation lists are parsed, keys
+    /// held against their certificates, and dates against the clock; the policy is compiled and loaded, but for its
+    /// invariant, which `policy diff` holds against the builds that run. Every problem is told at once, as
+    /// `file:line: key: problem`. Run it as the user who runs the relay, so that it may read the same files.
     Check(check::Check),
     /// Say where a build's log would come from, and why.
     ///
@@ -78,27 +78,27 @@ pub enum Command {
     /// decided. Nothing is dialled but the registry, and nothing is changed.
     ///
     /// With options of the section Suppose it also says what would be decided if things were different, such as under
-    /// another policy or for another viewer, and what the difference is. The route of a running build is held against the
-    /// policy's invariant. What a running relay has seen of its targets,
+    /// another policy or for another viewer, and what the difference is. The route of a running build is held against
+    /// the policy's invariant. What a running relay has seen of its targets,
     /// and what its policy keeps in relay.shared, is not known here.
     Explain(Explain),
     /// Help whoever writes a policy.
     ///
-    /// Its commands change nothing, and but for shadow need no running relay. What a policy may use, and what a changed one
-    /// would do, is told here by the very program that will run it.
+    /// Its commands change nothing, and but for shadow need no running relay. What a policy may use, and what a changed
+    /// one would do, is told here by the very program that will run it.
     #[command(subcommand)]
     Policy(policy::Policy),
     /// Show a build's log: a finger client.
     ///
-    /// Asks a relay, a zuul-fingergw, or an executor's log streamer for a build's log, and writes it to standard output as
-    /// it comes, until the build ends. Bytes come out as they came in. What the other side has to say instead of a log,
-    /// such as "Build not found", comes the same way: the protocol knows no difference.
+    /// Asks a relay, a zuul-fingergw, or an executor's log streamer for a build's log, and writes it to standard output
+    /// as it comes, until the build ends. Bytes come out as they came in. What the other side has to say instead of a
+    /// log, such as "Build not found", comes the same way: the protocol knows no difference.
     Stream(stream::Stream),
     /// Show the relay at work, with nothing to set up.
     ///
-    /// Starts two zones in this one process, each with a relay, TLS between them with certificates made on the spot, and
-    /// executors whose builds keep writing. It prints what to type to watch one, and runs until it is interrupted. All
-    /// ports are of the loopback interface, 7979 for the viewers if it is free; nothing is left behind.
+    /// Starts two zones in this one process, each with a relay, TLS between them with certificates made on the spot,
+    /// and executors whose builds keep writing. It prints what to type to watch one, and runs until it is interrupted.
+    /// All ports are of the loopback interface, 7979 for the viewers if it is free; nothing is left behind.
     Demo(Demo),
     /// Print completions for a shell.
     ///

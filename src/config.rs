@@ -1,7 +1,8 @@
-//! What a relay is told to do: reads Fingerpost's own YAML or Zuul's `zuul.conf` into [`settings::Settings`], with every
-//! problem at once as `file:line: key: problem`.
+//! What a relay is told to do: reads Fingerpost's own YAML or Zuul's `zuul.conf` into [`settings::Settings`], with
+//! every problem at once as `file:line: key: problem`.
 //!
-//! It reads configuration files and nothing that they name but overlays of their own kind: certificates, policies and registries belong to others.
+//! It reads configuration files and nothing that they name but overlays of their own kind: certificates, policies and
+//! registries belong to others.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,8 +44,8 @@ pub struct Loaded {
 pub struct Draft {
     /// What keeps it from being used, in the order of the file.
     pub problems: Vec<Problem>,
-    /// All of it but the wrong values, where they leave enough to look for more that is wrong. Not to be used as long as
-    /// there are problems.
+    /// All of it but the wrong values, where they leave enough to look for more that is wrong. Not to be used as long
+    /// as there are problems.
     pub loaded: Option<Loaded>,
 }
 

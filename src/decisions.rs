@@ -71,7 +71,8 @@ impl Log {
         });
     }
 
-    /// Has `decide` decide about `request`, and keeps the decision if `generation` wants it kept, with all that was read.
+    /// Has `decide` decide about `request`, and keeps the decision if `generation` wants it kept, with all that was
+    /// read.
     pub fn witness(
         &self,
         generation: &Arc<Generation>,

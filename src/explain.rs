@@ -42,12 +42,12 @@ struct Other {
 }
 
 impl Explanation {
-    /// Explains what `inquiry` asks as a relay with `settings` would decide it, on a registry opened for this and closed
-    /// after it.
+    /// Explains what `inquiry` asks as a relay with `settings` would decide it, on a registry opened for this and
+    /// closed after it.
     ///
     /// # Errors
-    /// What `inquiry` supposes cannot be: [`NoSuchListener`], [`LoadError`]. And whatever keeps the settings or the registry
-    /// from being read.
+    /// What `inquiry` supposes cannot be: [`NoSuchListener`], [`LoadError`]. And whatever keeps the settings or the
+    /// registry from being read.
     pub async fn of(inquiry: Inquiry, settings: Settings) -> Result<Self> {
         inquiry.supposed.check(&settings)?;
         let live = Live::open(settings).await?;
@@ -56,8 +56,8 @@ impl Explanation {
         explanation
     }
 
-    /// Whether the viewer gets what it came for, or what the policy has for it instead, as the policy itself wants it; by
-    /// either decision, and the same by both.
+    /// Whether the viewer gets what it came for, or what the policy has for it instead, as the policy itself wants it;
+    /// by either decision, and the same by both.
     pub fn is_good(&self) -> bool {
         self.decision.is_good() && self.other.as_ref().is_none_or(|other| other.differences.is_empty())
     }

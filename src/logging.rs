@@ -29,8 +29,8 @@ const QUIET: &str = "zookeeper_client=error";
 /// Changes what is written, while it is written.
 ///
 /// Lines are gathered and written by a thread of their own, a few milliseconds late at most, for as long as this lives;
-/// once it is dropped, all of them have been written, and later ones are at once. Standard error that nobody reads stops
-/// who says something as soon as 1 MiB has gathered; that wait has no deadline, as the write itself has none.
+/// once it is dropped, all of them have been written, and later ones are at once. Standard error that nobody reads
+/// stops who says something as soon as 1 MiB has gathered; that wait has no deadline, as the write itself has none.
 #[derive(Debug)]
 pub struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,

@@ -225,7 +225,8 @@ pub struct Upstream {
 /// Certificates in use.
 #[derive(Debug, Clone, Default)]
 pub struct Certificates {
-    /// When the first of them expires, in seconds since 1970, and in which file that one is. Absent where there is none.
+    /// When the first of them expires, in seconds since 1970, and in which file that one is. Absent where there is
+    /// none.
     pub first_expiry: Family<ByFile, Gauge>,
 }
 

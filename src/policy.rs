@@ -226,7 +226,8 @@ impl Policy {
     }
 
     /// Takes note of the end of a stream that [`Self::accept`] let in. Told once of each, however it ended. Called
-    /// where a stream is dropped, also while a panic unwinds: it must not panic itself. A failure is counted and logged.
+    /// where a stream is dropped, also while a panic unwinds: it must not panic itself. A failure is counted and
+    /// logged.
     pub fn ended(&self, ended: &Ended<'_>, known: &Known<'_>) {
         if let Err(failure) = self.counted(self.tell(ended, known)) {
             warn!(why = %failure, "the policy failed to take note of a stream's end");

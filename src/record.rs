@@ -19,8 +19,8 @@ use crate::route::{Tags, TargetKind};
 use crate::stream::Meter;
 use crate::upstream::{self, Unreached};
 
-/// What is known of one stream, growing from accept to end. There are thousands of them at a time, most with nothing to do
-/// for hours: what others keep is shared and not copied, and text is made when the stream has ended.
+/// What is known of one stream, growing from accept to end. There are thousands of them at a time, most with nothing to
+/// do for hours: what others keep is shared and not copied, and text is made when the stream has ended.
 #[derive(Debug)]
 pub struct Record {
     /// Counts the bytes as they reach the viewer.

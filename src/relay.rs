@@ -43,8 +43,8 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Binds every listener of `generation` and begins to read the registry; streams will be served by `workers`. Viewers
-    /// wait until [`Relay::serve`].
+    /// Binds every listener of `generation` and begins to read the registry; streams will be served by `workers`.
+    /// Viewers wait until [`Relay::serve`].
     pub fn bind(
         generation: Generation,
         passed: Passed,

@@ -3,7 +3,8 @@
 
 use std::cell::Cell;
 
-/// Size of a buffer, in bytes. About twice the usual 32 KiB doubled the throughput of copying relays; more gains nothing.
+/// Size of a buffer, in bytes. About twice the usual 32 KiB doubled the throughput of copying relays; more gains
+/// nothing.
 ///
 /// A little less than the 64 KiB that the kernel sends in one go, its headers included: so what one read brought leaves
 /// in one go as well, even in TLS records. What is over would leave in a packet of its own.

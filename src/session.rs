@@ -58,8 +58,9 @@ struct Visited<'a> {
 
 /// Serves one accepted connection to its end.
 ///
-/// A log is followed for hours, and nearly all of what comes before that takes more memory: greeting, deciding, dialling.
-/// All of it has a box, which is gone when bytes flow. So has the leave that is taken, whose box is not there yet.
+/// A log is followed for hours, and nearly all of what comes before that takes more memory: greeting, deciding,
+/// dialling. All of it has a box, which is gone when bytes flow. So has the leave that is taken, whose box is not there
+/// yet.
 pub fn serve(shared: Arc<Shared>, incoming: Incoming) -> impl Future<Output = ()> + Send {
     let mut record = Record::open(Arc::clone(&shared.metrics), &incoming.config.settings.name, incoming.peer);
     // One word, in the room that lasts as long as the log.
@@ -75,7 +76,8 @@ pub fn serve(shared: Arc<Shared>, incoming: Incoming) -> impl Future<Output = ()
             Ok(Answer::Over(ending)) => Ok(ending),
             Err(fault) => Err(fault),
         };
-        // Before the viewer learns that it is over: the next one often comes at once, and is served without another thread.
+        // Before the viewer learns that it is over: the next one often comes at once, and is served without another
+        // thread.
         drop(permit.seat.take());
         Box::pin(conclude(&result, &mut viewer, &mut record)).await;
     }

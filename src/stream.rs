@@ -115,8 +115,8 @@ impl Carrier<'_> {
         let (viewer, upstream) = (self.viewer.tcp(), self.upstream.tcp());
         let sent = self.sent();
         let listens = self.watchdog.presence.listens();
-        // A socket that has seen the peer's FIN stays readable for ever; only an error is news from it. In a box, because
-        // few streams wait for that.
+        // A socket that has seen the peer's FIN stays readable for ever; only an error is news from it. In a box,
+        // because few streams wait for that.
         let mut broken = (!listens).then(|| Box::pin(viewer.ready(Interest::ERROR)));
         poll_fn(|cx| {
             if upstream.poll_read_ready(cx).is_ready() || (listens && viewer.poll_read_ready(cx).is_ready()) {

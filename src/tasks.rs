@@ -47,8 +47,8 @@ impl Tasks {
         self.spawn_on(runtime, self.until_stopped(within(span, task)));
     }
 
-    /// What is spawned for each stream. Runtimes keep a task in blocks of 128 bytes, so it has room for what it waits for
-    /// and nothing else: what an `async fn` is given would have its room in it twice.
+    /// What is spawned for each stream. Runtimes keep a task in blocks of 128 bytes, so it has room for what it waits
+    /// for and nothing else: what an `async fn` is given would have its room in it twice.
     fn until_stopped(&self, mut task: Boxed) -> impl Future<Output = ()> + Send + use<> {
         let stop = self.stop.clone();
         async move {

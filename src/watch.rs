@@ -1,5 +1,5 @@
-//! Says when the content of watched files and folders has changed. It waits a moment for a change to be whole, and never
-//! says what a file holds, nor loads it.
+//! Says when the content of watched files and folders has changed. It waits a moment for a change to be whole, and
+//! never says what a file holds, nor loads it.
 //!
 //! The kernel's events are hints to look now; a poll looks anyway, because events miss bind mounts and may not be
 //! available at all. What counts is what is read: an untouched content is no change, whatever was done to its file.

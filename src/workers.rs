@@ -1,8 +1,8 @@
 //! The threads that serve streams, one a core, each with a runtime of its own: a stream stays on its thread from accept
 //! to record, and waking it never takes another core.
 //!
-//! A runtime that all cores share moves streams between them, and wakes a second core for what one could do. What a thread
-//! must never do is to wait for another one.
+//! A runtime that all cores share moves streams between them, and wakes a second core for what one could do. What a
+//! thread must never do is to wait for another one.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! What a stream may take, as a file that people read and review, and the judgement of a count by it. It counts nothing.
+//! What a stream may take, as a file that people read and review, and the judgement of a count by it. It counts
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -110,8 +110,8 @@ fn named<'a>(text: &'a str, names: &mut BTreeMap<&'a str, &'a str>) -> &'a str {
     }
 }
 
-/// The function by a name that it keeps: callgrind puts `'2` behind one that calls itself, and has but an address, which
-/// the next build changes, for one that an assembler made without a name.
+/// The function by a name that it keeps: callgrind puts `'2` behind one that calls itself, and has but an address,
+/// which the next build changes, for one that an assembler made without a name.
 fn once(function: &str) -> &str {
     match function.rsplit_once('\'') {
         Some((name, depth)) if depth.bytes().all(|digit| digit.is_ascii_digit()) => name,

@@ -1,5 +1,5 @@
-//! The parts of a stream's way that profiles show to matter, each alone and under criterion: reading the request, looking
-//! the build up, deciding, carrying the log. Whether a whole stream is fast is not said here.
+//! The parts of a stream's way that profiles show to matter, each alone and under criterion: reading the request,
+//! looking the build up, deciding, carrying the log. Whether a whole stream is fast is not said here.
 
 #![expect(clippy::expect_used, reason = "a part that does not work ends the benchmark, which has nobody to tell")]
 

@@ -88,8 +88,8 @@ impl Peer {
         }
     }
 
-    /// Starts it for viewers of `build`, and waits until it serves. Those that cannot look a build up are told where its
-    /// executor is.
+    /// Starts it for viewers of `build`, and waits until it serves. Those that cannot look a build up are told where
+    /// its executor is.
     pub async fn start(self, site: &Site, topology: Topology, build: &Build) -> Running {
         match self {
             Self::Direct => {

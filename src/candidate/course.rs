@@ -3,15 +3,15 @@
 //!
 //! A candidate is judged by two rates, each beside the active policy's own, and each from `min_streams` on:
 //!
-//! - errors: of a hundred decisions, at how many it failed or broke its own invariant. Both policies decide every request,
-//!   so both are asked the same. Under `dry_run: strict`, leaving a build without a way that the active policy has a way
-//!   for is an error, too.
+//! - errors: of a hundred decisions, at how many it failed or broke its own invariant. Both policies decide every
+//!   request, so both are asked the same. Under `dry_run: strict`, leaving a build without a way that the active policy
+//!   has a way for is an error, too.
 //! - failures: of a hundred streams that ended, how many ended by the fault of the policy or of the upstream that it
 //!   chose. Where the active policy decides no stream any more, its last streams count.
 //!
-//! The candidate is rolled back when its rate is greater than the active policy's and the margin together. It goes on to
-//! its next step when `step_every` has passed and neither rate keeps it, which takes `min_streams` decisions, and as many
-//! streams of its own since the last step if it has a share.
+//! The candidate is rolled back when its rate is greater than the active policy's and the margin together. It goes on
+//! to its next step when `step_every` has passed and neither rate keeps it, which takes `min_streams` decisions, and as
+//! many streams of its own since the last step if it has a share.
 
 use std::fmt;
 

@@ -1,5 +1,6 @@
-//! What is known of one candidate, from one generation to the next: its counts, its differences, its course. All threads
-//! share it, so the routing path only counts and reads here; where it would have to wait for a lock, it goes on without.
+//! What is known of one candidate, from one generation to the next: its counts, its differences, its course. All
+//! threads share it, so the routing path only counts and reads here; where it would have to wait for a lock, it goes on
+//! without.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};

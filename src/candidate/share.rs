@@ -1,5 +1,5 @@
-//! Which requests a candidate decides: never by chance, so that all viewers of one build get one policy, at every relay,
-//! and a greater share takes more builds and gives none back.
+//! Which requests a candidate decides: never by chance, so that all viewers of one build get one policy, at every
+//! relay, and a greater share takes more builds and gives none back.
 
 use crate::policy::{Request, rank};
 

@@ -1,5 +1,5 @@
-//! `fingerpost check`: everything that can be found wrong with a configuration, and all that it names, before a relay is
-//! started on it. It opens no connection and no port, and writes no file.
+//! `fingerpost check`: everything that can be found wrong with a configuration, and all that it names, before a relay
+//! is started on it. It opens no connection and no port, and writes no file.
 
 use std::io::Write;
 use std::iter;

@@ -35,10 +35,10 @@ pub enum Policy {
     /// Show what another policy would change, on the live registry.
     ///
     /// Reads the registry as a running relay with this configuration would, and lets the configured policy and the
-    /// other one decide every running build, as a relay of each zone would on each of its listeners: the first, those that
-    /// rules name, and others, up to eight. The other one's routes are held against its own invariant. Nothing is loaded
-    /// into a relay, nobody is dialled but the registry. A relay does the same before it takes over a changed policy, and
-    /// keeps the old one if the new one fails, breaks its invariant, or leaves a build without a way.
+    /// other one decide every running build, as a relay of each zone would on each of its listeners: the first, those
+    /// that rules name, and others, up to eight. The other one's routes are held against its own invariant. Nothing is
+    /// loaded into a relay, nobody is dialled but the registry. A relay does the same before it takes over a changed
+    /// policy, and keeps the old one if the new one fails, breaks its invariant, or leaves a build without a way.
     Diff(Diff),
     /// Show what a policy may use.
     ///
@@ -48,25 +48,25 @@ pub enum Policy {
     Reference(Reference),
     /// Try things out, line by line, on a snapshot of the live registry.
     ///
-    /// Reads the registry as a running relay with this configuration would, and then Lua from standard input: the value of
-    /// an expression is shown, a statement is done, and variables stay. It has what a policy has in route, and `ask`, which
-    /// asks the policy and tells which line of it decided. Nothing can be changed by it, and nobody is dialled but the
-    /// registry. The registry stands still until :refresh reads it again. What a running relay has seen of its targets, and
-    /// what its policy keeps in relay.shared, is not known here.
+    /// Reads the registry as a running relay with this configuration would, and then Lua from standard input: the value
+    /// of an expression is shown, a statement is done, and variables stay. It has what a policy has in route, and
+    /// `ask`, which asks the policy and tells which line of it decided. Nothing can be changed by it, and nobody is
+    /// dialled but the registry. The registry stands still until :refresh reads it again. What a running relay has seen
+    /// of its targets, and what its policy keeps in relay.shared, is not known here.
     ///
     /// On a terminal, lines can be edited and names completed by the tab key; the arrow keys bring back what was typed
-    /// before. Without one, lines are read to the end of the input, so that it can be scripted, and an error makes the exit
-    /// status 1.
+    /// before. Without one, lines are read to the end of the input, so that it can be scripted, and an error makes the
+    /// exit status 1.
     Repl(Repl),
     /// Show what another policy would have decided on the traffic of the past.
     ///
-    /// Reads decision logs, which a relay keeps with `decisions` in its configuration, and asks the policy every request in
-    /// them again, with everything that was known then. It needs neither a relay nor a registry, so that a change of a
-    /// policy can be tested on last week's traffic before it is merged. A decision that rests on something that the log
-    /// does not hold, because the policy of the past did not look at it, is counted and not judged.
+    /// Reads decision logs, which a relay keeps with `decisions` in its configuration, and asks the policy every
+    /// request in them again, with everything that was known then. It needs neither a relay nor a registry, so that a
+    /// change of a policy can be tested on last week's traffic before it is merged. A decision that rests on something
+    /// that the log does not hold, because the policy of the past did not look at it, is counted and not judged.
     ///
-    /// A configuration counts only if it is named: its rules and limits hold, and its params. Unless one is, there are no
-    /// rules, limits are the defaults, and params are those of the log.
+    /// A configuration counts only if it is named: its rules and limits hold, and its params. Unless one is, there are
+    /// no rules, limits are the defaults, and params are those of the log.
     Replay(Replay),
     /// Show how a candidate does beside the policy of a running relay.
     ///

@@ -1,9 +1,9 @@
 //! INI text as Python's `configparser.ConfigParser` reads it with its default settings, which is how Zuul reads
 //! `zuul.conf`; and the line of each option. It knows no option.
 //!
-//! Facts from Python 3.11's `configparser.py`: names of options are case-insensitive; `=` or `:`, whichever comes first;
-//! comments are whole lines; a line indented deeper than its option continues the value; every section also shows the
-//! options of `[DEFAULT]`; `%(name)s` is another option's value, at most ten deep.
+//! Facts from Python 3.11's `configparser.py`: names of options are case-insensitive; `=` or `:`, whichever comes
+//! first; comments are whole lines; a line indented deeper than its option continues the value; every section also
+//! shows the options of `[DEFAULT]`; `%(name)s` is another option's value, at most ten deep.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +44,8 @@ pub(super) struct Fault {
 }
 
 impl Ini {
-    /// Reads `text`. The options of `defaults` stand in `[DEFAULT]` before the file is read, as Zuul's environment does.
+    /// Reads `text`. The options of `defaults` stand in `[DEFAULT]` before the file is read, as Zuul's environment
+    /// does.
     ///
     /// # Errors
     /// Every line that Python would refuse.
@@ -59,8 +60,8 @@ impl Ini {
         if reader.faults.is_empty() { Ok(reader.ini) } else { Err(reader.faults) }
     }
 
-    /// The value of `option` in `section`, after interpolation; `None` if neither it nor `[DEFAULT]` has it, or if there
-    /// is no such section.
+    /// The value of `option` in `section`, after interpolation; `None` if neither it nor `[DEFAULT]` has it, or if
+    /// there is no such section.
     ///
     /// # Errors
     /// Why a `%` in it means nothing.

@@ -63,8 +63,8 @@ impl Sources {
         &self.file
     }
 
-    /// Points at `setting`, a path such as `listeners[0].tls.certificates[0].cert`, or, where the file leaves it out, at
-    /// the nearest setting around it that the file has.
+    /// Points at `setting`, a path such as `listeners[0].tls.certificates[0].cert`, or, where the file leaves it out,
+    /// at the nearest setting around it that the file has.
     pub fn problem(&self, setting: &str, text: impl Into<String>) -> Problem {
         let text = text.into();
         let around = self.around(setting);

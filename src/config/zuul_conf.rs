@@ -1,5 +1,5 @@
-//! `[fingergw]` and `[zookeeper]` of Zuul's own `zuul.conf`, taken as `zuul-fingergw` takes them. All that `zuul.conf` has
-//! no word for keeps Fingerpost's default.
+//! `[fingergw]` and `[zookeeper]` of Zuul's own `zuul.conf`, taken as `zuul-fingergw` takes them. All that `zuul.conf`
+//! has no word for keeps Fingerpost's default.
 //!
 //! Facts from Zuul 14.3.0: `zuul/lib/fingergw.py`, `zuul/lib/monitoring.py`, `zuul/cmd/__init__.py`,
 //! `zuul/zk/__init__.py`. Options that cannot be honoured are named in a warning; other sections belong to others.

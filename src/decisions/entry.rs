@@ -97,7 +97,8 @@ pub struct Asked {
     pub server_name: Option<String>,
     /// Who the viewer proved to be.
     pub identity: Option<Identity>,
-    /// What ordered gateways that were equally good: a hexadecimal number, because not every tool's numbers have 64 bits.
+    /// What ordered gateways that were equally good: a hexadecimal number, because not every tool's numbers have 64
+    /// bits.
     #[serde(with = "hexadecimal")]
     pub seed: u64,
     /// How long the registry's source had been away, in seconds; `None` if it was never read.

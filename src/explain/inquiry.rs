@@ -1,4 +1,5 @@
-//! What somebody wants to have explained, and what they suppose to be different from how things are. It decides nothing.
+//! What somebody wants to have explained, and what they suppose to be different from how things are. It decides
+//! nothing.
 
 use std::fmt;
 use std::net::IpAddr;

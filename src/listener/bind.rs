@@ -44,8 +44,8 @@ pub struct BindError {
     advice: String,
 }
 
-/// Listens on `address`, for viewers with the socket options of `stream`. `[::]` takes IPv4 too. Where the port is still held by a socket of `leaving`, the relay's own
-/// and about to be closed, both listen until then.
+/// Listens on `address`, for viewers with the socket options of `stream`. `[::]` takes IPv4 too. Where the port is
+/// still held by a socket of `leaving`, the relay's own and about to be closed, both listen until then.
 pub(super) fn bind<'a>(
     address: SocketAddr,
     stream: &settings::Stream,

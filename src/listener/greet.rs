@@ -63,8 +63,8 @@ pub struct Viewer {
 }
 
 impl Arrival {
-    /// Has the connection served by `runtime`, or by the present one where none is given; `None`, and the connection closed,
-    /// where the system has no room for it there.
+    /// Has the connection served by `runtime`, or by the present one where none is given; `None`, and the connection
+    /// closed, where the system has no room for it there.
     pub fn on(self, runtime: Option<&Handle>) -> Option<Incoming> {
         let Self { tcp, peer, config, permit, since, refusals } = self;
         match registered(tcp, runtime) {
@@ -78,8 +78,8 @@ impl Arrival {
 }
 
 impl Incoming {
-    /// Reads the PROXY header where one is due, then shakes hands where the listener speaks TLS. Where neither is, nothing
-    /// is waited for.
+    /// Reads the PROXY header where one is due, then shakes hands where the listener speaks TLS. Where neither is,
+    /// nothing is waited for.
     ///
     /// # Errors
     /// [`Fault::HandshakeTimeout`] when all that takes longer than `handshake_timeout` since the accept,
@@ -144,8 +144,8 @@ impl<Tcp> Incoming<Tcp> {
     }
 }
 
-/// Acknowledges the viewer's last handshake message now. A viewer that delays small writes (Nagle) holds its request back
-/// until then, and the kernel would take 40 ms, waiting for something of ours to send it with.
+/// Acknowledges the viewer's last handshake message now. A viewer that delays small writes (Nagle) holds its request
+/// back until then, and the kernel would take 40 ms, waiting for something of ours to send it with.
 fn acknowledge(tcp: &TcpStream) {
     if let Err(error) = set_tcp_quickack(tcp, true) {
         debug!(%error, "TCP_QUICKACK could not be set; a viewer's request may come 40 ms late");

@@ -1,5 +1,5 @@
-//! The fields of a line of text, in the very form of tracing-subscriber's own without colours. What is most of a record,
-//! names, plain words and numbers, it writes itself; never touches what the library escapes or joins.
+//! The fields of a line of text, in the very form of tracing-subscriber's own without colours. What is most of a
+//! record, names, plain words and numbers, it writes itself; never touches what the library escapes or joins.
 
 use std::error::Error;
 use std::fmt::{self, Debug, Write as _};

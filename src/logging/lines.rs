@@ -18,9 +18,9 @@ const REST: Duration = Duration::from_millis(5);
 
 /// Where threads put their lines.
 ///
-/// Only the thread that writes waits for whoever reads. The others wait for it once [`BOUND`] bytes have gathered, for as
-/// long as nothing is read: a reader that is stuck stops in the end all who have something to say, as it would if each of
-/// them wrote its own lines, which is what keeping every line costs.
+/// Only the thread that writes waits for whoever reads. The others wait for it once [`BOUND`] bytes have gathered, for
+/// as long as nothing is read: a reader that is stuck stops in the end all who have something to say, as it would if
+/// each of them wrote its own lines, which is what keeping every line costs.
 #[derive(Debug, Clone)]
 pub(super) struct Lines(Arc<Queue>);
 

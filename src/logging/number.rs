@@ -25,8 +25,8 @@ pub(super) fn real(value: f64, line: &mut String) -> fmt::Result {
 
 /// How many billionths are `value`, if their number says all of it.
 ///
-/// Up to 15 digits, no two decimal numbers are the same `f64`. So one that is nearest to `value` is also the shortest text
-/// for it, which is what [`fmt::Debug`] looks for. Below a ten-thousandth it writes an exponent.
+/// Up to 15 digits, no two decimal numbers are the same `f64`. So one that is nearest to `value` is also the shortest
+/// text for it, which is what [`fmt::Debug`] looks for. Below a ten-thousandth it writes an exponent.
 fn billionths(value: f64) -> Option<u64> {
     if !(1e-4..1e6).contains(&value) {
         return None;

@@ -1,4 +1,5 @@
-//! The numbers of a policy on trial. They never mix with those of the active one: no alarm rings for what no viewer gets.
+//! The numbers of a policy on trial. They never mix with those of the active one: no alarm rings for what no viewer
+//! gets.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -14,8 +15,8 @@ pub struct Candidate {
     pub decisions: Reasons,
     /// Its decisions that failed, likewise.
     pub failures: Reasons,
-    /// What its decisions are beside those of the active policy: `same`, `rerouted`, `unroutable`, `answered`, `broken`,
-    /// `fails`; or `unasked`, while it is left alone after it hit a limit.
+    /// What its decisions are beside those of the active policy: `same`, `rerouted`, `unroutable`, `answered`,
+    /// `broken`, `fails`; or `unasked`, while it is left alone after it hit a limit.
     pub compared: Reasons,
     /// Requests of its share: `taken`, or `fell_back` to the active policy because it failed or is left alone.
     pub requests: Reasons,

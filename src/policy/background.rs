@@ -24,8 +24,8 @@ use crate::metrics;
 use crate::registry::Registry;
 use crate::tasks::Tasks;
 
-/// Runs at one time, of all policies. Each holds a thread of the pool for blocking work, of which tokio has 512, and all
-/// others who look up names or read files need some as well.
+/// Runs at one time, of all policies. Each holds a thread of the pool for blocking work, of which tokio has 512, and
+/// all others who look up names or read files need some as well.
 const MAX_RUNS: usize = 64;
 
 /// The background work of one relay.

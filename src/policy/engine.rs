@@ -1,5 +1,5 @@
-//! A policy in a machine of its own, on one thread. Started from a program, it decides until a limit stops it; after that
-//! it must not be asked again.
+//! A policy in a machine of its own, on one thread. Started from a program, it decides until a limit stops it; after
+//! that it must not be asked again.
 
 use std::iter;
 use std::sync::Arc;

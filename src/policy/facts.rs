@@ -127,8 +127,8 @@ pub(super) fn fetch<T: Described>(
     Fact::read(lua, &fact, key)
 }
 
-/// Shows `look` the elements of `list` in their order, if it holds these facts and nothing else; otherwise says no, after
-/// some of them. Quicker than to take them out one by one, which pins each.
+/// Shows `look` the elements of `list` in their order, if it holds these facts and nothing else; otherwise says no,
+/// after some of them. Quicker than to take them out one by one, which pins each.
 pub(super) fn each<T: Described>(list: &Table, mut look: impl FnMut(&T)) -> bool {
     let (length, mut count) = (list.raw_len(), 0_usize);
     let shown = list.for_each(|position: f64, fact: UserDataRef<Fact<T>>| {

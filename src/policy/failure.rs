@@ -197,7 +197,8 @@ pub(super) fn spot_now(lua: &Lua) -> Option<Spot> {
     })
 }
 
-/// What a script that catches `error` gets: text as of Lua's own errors, with the line before it. All else stays as it is.
+/// What a script that catches `error` gets: text as of Lua's own errors, with the line before it. All else stays as it
+/// is.
 pub(super) fn plain(lua: &Lua, error: Value) -> mlua::Result<Value> {
     let (Value::Error(raised), Some(chunks)) = (&error, lua.app_data_ref::<Chunks>()) else { return Ok(error) };
     let Complaint { spot, text, .. } = Complaint::from_lua(raised, &chunks);

@@ -1,5 +1,6 @@
-//! What scripts read of the relay while one request was decided: noted where the decision is to be kept, and told from the
-//! notes where it is asked for again. Where nobody wants either there is no journal, and reading costs no more for it.
+//! What scripts read of the relay while one request was decided: noted where the decision is to be kept, and told from
+//! the notes where it is asked for again. Where nobody wants either there is no journal, and reading costs no more for
+//! it.
 
 use std::collections::BTreeMap;
 use std::mem;

@@ -1,6 +1,6 @@
 //! What an engine keeps from call to call because it costs more to make than to find: the strings of zones' names,
-//! the values of gateways, and ways through these. Scripts see no difference but in time. Never grows past its bounds, and never keeps a
-//! registry's old components alive.
+//! the values of gateways, and ways through these. Scripts see no difference but in time. Never grows past its bounds,
+//! and never keeps a registry's old components alive.
 
 use std::hash::Hasher as _;
 use std::ptr;

@@ -1,5 +1,5 @@
-//! What of Luau's own library a script may use, and the libraries that this relay adds. A name enters this list by being
-//! safe, bounded and a pure function of its arguments: no clock, no chance, no file, no other script's text.
+//! What of Luau's own library a script may use, and the libraries that this relay adds. A name enters this list by
+//! being safe, bounded and a pure function of its arguments: no clock, no chance, no file, no other script's text.
 
 mod base64;
 mod call;

@@ -40,7 +40,8 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// A machine for `program`, whose scripts may use `own` beside the library, and are stopped as soon as `more` fails.
+    /// A machine for `program`, whose scripts may use `own` beside the library, and are stopped as soon as `more`
+    /// fails.
     pub(super) fn new(
         program: &Program,
         own: &[&'static Namespace],

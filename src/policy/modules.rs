@@ -1,5 +1,5 @@
-//! What scripts may `require`: their neighbours, compiled when the policy is loaded and run in each engine that asks for
-//! one, once. No file is read here.
+//! What scripts may `require`: their neighbours, compiled when the policy is loaded and run in each engine that asks
+//! for one, once. No file is read here.
 
 use std::collections::BTreeMap;
 

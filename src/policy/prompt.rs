@@ -1,8 +1,8 @@
 //! A machine for whoever tries things out: line by line, it runs what somebody types, on a registry that stands still,
 //! and shows what came of it. It reads as `route` does: nothing that is typed can change what a relay knows.
 //!
-//! Two engines take part, as in a test: the machine of what is typed, and the engine of the policy that it asks, with the
-//! limits and the checks that it has in a relay.
+//! Two engines take part, as in a test: the machine of what is typed, and the engine of the policy that it asks, with
+//! the limits and the checks that it has in a relay.
 
 mod ask;
 mod input;

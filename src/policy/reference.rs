@@ -62,7 +62,8 @@ pub fn list() -> String {
     entries.iter().map(|Entry { name, about, .. }| format!("{name:widest$}  {about}\n")).collect()
 }
 
-/// All that is said of `name`, such as `relay.via`, `Build` or `Build.worker`; hooks also by `policy.route` and the like.
+/// All that is said of `name`, such as `relay.via`, `Build` or `Build.worker`; hooks also by `policy.route` and the
+/// like.
 ///
 /// # Errors
 /// If there is no such name.

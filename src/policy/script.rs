@@ -21,8 +21,8 @@ pub(super) struct Script {
     has: Has,
     /// What is to be done beside the decisions.
     planned: Arc<[Planned]>,
-    /// Empty before its thread's first decision, while it decides, and after a limit was hit. A lock of one thread's own:
-    /// no other takes it but to end an engine that decides no more.
+    /// Empty before its thread's first decision, while it decides, and after a limit was hit. A lock of one thread's
+    /// own: no other takes it but to end an engine that decides no more.
     engines: ThreadLocal<Mutex<Option<Engine>>>,
 }
 

@@ -1,8 +1,8 @@
 //! The scripts of a generation, as they were when it was loaded: which policies there are, what they may `require`, and
 //! which of them decides by default. It reads scripts and never runs them.
 //!
-//! They are read once and whole, so that no script is half of one generation and half of the next, and no decision waits
-//! for a disk.
+//! They are read once and whole, so that no script is half of one generation and half of the next, and no decision
+//! waits for a disk.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,8 @@ pub struct Sources {
     /// What scripts may `require`, by path from the policy folder on, with `/` and without `.lua`. The neighbours of a
     /// single script may be anything, so one that cannot be used is no error before somebody requires it.
     pub modules: BTreeMap<String, Result<Source, LoadError>>,
-    /// The scripts' tests, by path from the policy folder on, with `/` and without `.lua`. Only who runs them reads them.
+    /// The scripts' tests, by path from the policy folder on, with `/` and without `.lua`. Only who runs them reads
+    /// them.
     pub tests: BTreeMap<String, PathBuf>,
     /// Decides where no rule does. Always among the policies.
     pub default: String,

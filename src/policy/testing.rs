@@ -1,5 +1,5 @@
-//! Runs the tests of policies: Lua files beside the scripts that they test. They make up a world, ask the real policy in
-//! it, and say what they expect. Nothing outside of the world that a test made up is ever asked or changed.
+//! Runs the tests of policies: Lua files beside the scripts that they test. They make up a world, ask the real policy
+//! in it, and say what they expect. Nothing outside of the world that a test made up is ever asked or changed.
 //!
 //! Two engines take part in a case: the bench, in which the test's own script runs, and the engine of the policy, with
 //! the limits, the checks and the hand-over that it has in a relay.
@@ -39,13 +39,14 @@ use subject::Subject;
 /// What only tests may use.
 pub(super) const NAMESPACES: [&Namespace; 2] = [&test::TEST, &expect::EXPECT];
 
-/// What a test may use: the processor time of one case, the policies in it included, and the memory of one file's bench.
+/// What a test may use: the processor time of one case, the policies in it included, and the memory of one file's
+/// bench.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 const MEMORY_LIMIT: usize = 256 << 20;
 const RECURSION_LIMIT: usize = 2000;
 
-/// Runs the tests beside the scripts that `settings` names, under its limits, and of these the cases in whose file or name
-/// `filter` is. Files are told to `tell` as they are done. Blocks until all are.
+/// Runs the tests beside the scripts that `settings` names, under its limits, and of these the cases in whose file or
+/// name `filter` is. Files are told to `tell` as they are done. Blocks until all are.
 ///
 /// # Errors
 /// If the scripts cannot be read. What is wrong with one of them is a failure of its tests.
@@ -115,8 +116,8 @@ impl Run<'_> {
     }
 }
 
-/// The scripts whose lines count also where no test asks for them. What lies beside a single script may be anything, and
-/// an editor's definitions never run.
+/// The scripts whose lines count also where no test asks for them. What lies beside a single script may be anything,
+/// and an editor's definitions never run.
 fn unasked<'a>(sources: &'a Sources, settings: &settings::Policy) -> impl Iterator<Item = &'a Source> {
     let whole = settings.file.is_none();
     let modules = sources.modules.values().filter(move |_| whole).flatten();

@@ -1,5 +1,5 @@
-//! The registry as data: one form for a registry file, a saved snapshot and a decision log, in YAML and in JSON. What is
-//! written can be read again; what a person may leave out has its default here, and nothing unknown is passed over.
+//! The registry as data: one form for a registry file, a saved snapshot and a decision log, in YAML and in JSON. What
+//! is written can be read again; what a person may leave out has its default here, and nothing unknown is passed over.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The relay as Zuul's other components see it: one ephemeral znode, there as long as the relay is, saying what it does.
+//! The relay as Zuul's other components see it: one ephemeral znode, there as long as the relay is, saying what it
+//! does.
 //!
 //! It must never harm Zuul. Every component takes the lowest `model_api` that any shows as the version of the system's
 //! data, and crashes when it starts beside a znode without a whole content. So the znode is created with all of it at

@@ -2,8 +2,8 @@
 //! the relay that knows the client library.
 //!
 //! The library could reconnect by itself, but its pauses grow with the outage, it insists on the last transaction it
-//! saw (a ZooKeeper restored from a backup refuses it for ever), and events of the gap are lost (ZOOKEEPER-4698). So one
-//! client lives as long as one TCP connection. The next client carries the session on, and with it the ephemeral
+//! saw (a ZooKeeper restored from a backup refuses it for ever), and events of the gap are lost (ZOOKEEPER-4698). So
+//! one client lives as long as one TCP connection. The next client carries the session on, and with it the ephemeral
 //! znodes, but claims to have seen nothing: it reads everything again and watches everything again.
 
 mod backoff;

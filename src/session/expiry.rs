@@ -19,7 +19,8 @@ struct Set {
     after: Duration,
 }
 
-/// Work that ends with the stream's time. A type of its own, because what an `async fn` is given has its room in it twice.
+/// Work that ends with the stream's time. A type of its own, because what an `async fn` is given has its room in it
+/// twice.
 #[derive(Debug)]
 pub(super) enum Within<W> {
     Unlimited(W),

@@ -89,8 +89,8 @@ impl Carrier<'_> {
     }
 }
 
-/// Whether the FIN is known to have come. That is in what tokio has noted of the socket, so that no system call asks, and
-/// nobody is to be woken should it come later.
+/// Whether the FIN is known to have come. That is in what tokio has noted of the socket, so that no system call asks,
+/// and nobody is to be woken should it come later.
 fn has_ended(upstream: &TcpStream) -> bool {
     let noted = pin!(upstream.ready(Interest::READABLE)).poll(&mut Context::from_waker(Waker::noop()));
     matches!(noted, Poll::Ready(Ok(ready)) if ready.is_read_closed())

@@ -11,10 +11,10 @@
 //! Viewers come with their options: Linux hands those of a listening socket down to every connection that it completes
 //! (`sk_clone`), so that they are set once for all viewers and not once for each.
 //!
-//! A peer on this machine is probed rarely. It cannot vanish, our kernel says when it is gone (unless NAT leads elsewhere), and
-//! probes could harm it: the loopback device drops what is more than `net.core.netdev_max_backlog` (1000) packets at a
-//! time, so that thousands of streams that fell silent together would lose their probes together, and then be cut
-//! (measured on Linux 6.18: 1998 of 4000 connections, after three probes).
+//! A peer on this machine is probed rarely. It cannot vanish, our kernel says when it is gone (unless NAT leads
+//! elsewhere), and probes could harm it: the loopback device drops what is more than `net.core.netdev_max_backlog`
+//! (1000) packets at a time, so that thousands of streams that fell silent together would lose their probes together,
+//! and then be cut (measured on Linux 6.18: 1998 of 4000 connections, after three probes).
 
 use std::io;
 use std::net::IpAddr;

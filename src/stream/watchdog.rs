@@ -21,8 +21,8 @@ pub(super) struct Watchdog<'a> {
     pub(super) presence: Presence<'a>,
     /// Whether it takes what is there for it.
     patience: Patience,
-    /// There while it is set. Progress does not take it back: it may ring for nothing once, which is cheaper than moving
-    /// it with every byte.
+    /// There while it is set. Progress does not take it back: it may ring for nothing once, which is cheaper than
+    /// moving it with every byte.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 

@@ -21,7 +21,8 @@ use super::{ALPN, BUFFER_LIMIT, provider};
 use crate::config::settings::{ClientTls, Trust};
 use crate::transport::Records;
 
-/// Where systems keep the CAs they trust: Debian and Alpine, Fedora and its kin, openSUSE, and what OpenSSL itself names.
+/// Where systems keep the CAs they trust: Debian and Alpine, Fedora and its kin, openSUSE, and what OpenSSL itself
+/// names.
 pub const SYSTEM_CAS: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",

@@ -1,5 +1,5 @@
-//! Reads what a peer sent and decrypts it, as much at a time as there is room for. Left to itself, rustls asks the socket
-//! for 4 KiB at a time: five system calls for each record of a large log.
+//! Reads what a peer sent and decrypts it, as much at a time as there is room for. Left to itself, rustls asks the
+//! socket for 4 KiB at a time: five system calls for each record of a large log.
 //!
 //! Nothing stays here: what was received is handed to rustls at once, which keeps less than one record.
 

@@ -204,8 +204,8 @@ impl Noted {
     }
 }
 
-/// How two decisions differ; `None` if the viewer would not see it. What the candidate's invariant says of its routes is
-/// found out on a registry that is whole, by a trial.
+/// How two decisions differ; `None` if the viewer would not see it. What the candidate's invariant says of its routes
+/// is found out on a registry that is whole, by a trial.
 fn difference(was: Result<Route, Failure>, then: Result<Route, Failure>) -> Option<Alike> {
     if let (Err(was), Err(then)) = (&was, &then)
         && was.kind == then.kind

@@ -243,8 +243,8 @@ impl Runner {
     }
 }
 
-/// Opens one connection. On the same machine the handshake is over before connect(2) returns, though it does not say so;
-/// then nothing is waited for.
+/// Opens one connection. On the same machine the handshake is over before connect(2) returns, though it does not say
+/// so; then nothing is waited for.
 async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     // The request is small and must not wait for the acknowledgement of a handshake's last message.

@@ -188,8 +188,8 @@ async fn a_route_that_leads_back_to_the_relay_is_not_dialled() {
     assert_eq!(gateway.metric(connected).await, 0, "connections to itself");
 }
 
-/// Waits until both mirrors show everything of the `builds` that were submitted. A mirror follows ZooKeeper in order, so
-/// that whoever sees a build submitted last has seen the workers of those before.
+/// Waits until both mirrors show everything of the `builds` that were submitted. A mirror follows ZooKeeper in order,
+/// so that whoever sees a build submitted last has seen the workers of those before.
 async fn both_know(world: &World, front: &Gateway, back: &Gateway, builds: u64) {
     world.call("submit", json!({"uuid": uuid()})).await;
     front.until_metric(BUILDS, builds + 1).await;

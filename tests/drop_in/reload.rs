@@ -1,5 +1,6 @@
-//! Reload of configuration, policy and certificates under live streams: none is lost, new ones are on the new generation,
-//! and a file that is broken changes nothing. Files change as editors, deployments and Kubernetes change them.
+//! Reload of configuration, policy and certificates under live streams: none is lost, new ones are on the new
+//! generation, and a file that is broken changes nothing. Files change as editors, deployments and Kubernetes change
+//! them.
 
 mod whole;
 

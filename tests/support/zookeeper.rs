@@ -263,7 +263,8 @@ fn java(dir: &Path) -> Command {
     command
 }
 
-/// Reads the server's log to its end, and tells `ready` when it serves. What came before that is shown if it never does.
+/// Reads the server's log to its end, and tells `ready` when it serves. What came before that is shown if it never
+/// does.
 fn follow(log: ChildStderr, ready: oneshot::Sender<()>) {
     let mut lines = BufReader::new(log).lines().map_while(Result::ok);
     let mut before = Vec::new();

@@ -1,5 +1,5 @@
-//! A viewer that takes a large log without looking at it: the kernel throws the bytes away (`MSG_TRUNC`), and TLS is not
-//! even decrypted, so that a peer's speed is all that shows.
+//! A viewer that takes a large log without looking at it: the kernel throws the bytes away (`MSG_TRUNC`), and TLS is
+//! not even decrypted, so that a peer's speed is all that shows.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -34,8 +34,8 @@ impl Sink {
         Self { asking: Asking::new(uuid, tls), bytes }
     }
 
-    /// Takes the whole log from `place`; says how long that took, from connecting to its last byte. A peer may then keep
-    /// the connection for a while: nginx waits three seconds for a viewer's farewell, which is none of its speed.
+    /// Takes the whole log from `place`; says how long that took, from connecting to its last byte. A peer may then
+    /// keep the connection for a while: nginx waits three seconds for a viewer's farewell, which is none of its speed.
     pub fn take(&self, place: Place) -> Duration {
         let begun = Instant::now();
         let tcp = self.asking.ask(place);

@@ -13,8 +13,8 @@ use rustix::fs::{MemfdFlags, memfd_create, sendfile};
 /// What is held of a long log; it is sent again and again.
 const HELD: u64 = 64 << 20;
 
-/// Connections that are served at one time, more than any load opens; others wait for their turn. A thread made for each
-/// connection would cost more than the relay that is measured.
+/// Connections that are served at one time, more than any load opens; others wait for their turn. A thread made for
+/// each connection would cost more than the relay that is measured.
 const THREADS: usize = 64;
 
 /// Listens until the program ends.

@@ -1,5 +1,6 @@
-//! How far the registry's mirror is behind Zuul: builds come, run and go by Zuul's own `ExecutorApi`, and every change is
-//! timed from Zuul's asking for it to the first snapshot that shows it. What Zuul's own write takes is in the figure.
+//! How far the registry's mirror is behind Zuul: builds come, run and go by Zuul's own `ExecutorApi`, and every change
+//! is timed from Zuul's asking for it to the first snapshot that shows it. What Zuul's own write takes is in the
+//! figure.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -31,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What changed, and of which build.
 type Change = (Stage, String);
-/// When something happened, on the clock of the machine (CLOCK_MONOTONIC), which Python's `time.monotonic_ns` reads too.
+/// When something happened, on the clock of the machine (CLOCK_MONOTONIC), which Python's `time.monotonic_ns` reads
+/// too.
 type Moments = HashMap<Change, Duration>;
 
 /// A build's way through Zuul.

@@ -1,5 +1,5 @@
-//! A relay that starts beside a hundred thousand running builds: when it serves, when it knows them all, and what memory
-//! it holds then. The first viewer is there before the relay is, and is answered by a read past the mirror.
+//! A relay that starts beside a hundred thousand running builds: when it serves, when it knows them all, and what
+//! memory it holds then. The first viewer is there before the relay is, and is answered by a read past the mirror.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -80,7 +80,8 @@ impl Start {
     }
 }
 
-/// Waits as a viewer who tries until there is a log. A relay that has not reached ZooKeeper yet says that it cannot tell.
+/// Waits as a viewer who tries until there is a log. A relay that has not reached ZooKeeper yet says that it cannot
+/// tell.
 async fn first_byte(gateway: &Gateway, build: &Build) {
     let mut tries = interval(PAUSE);
     tries.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,4 +1,5 @@
-//! `fingerpost policy repl`: a prompt to try things out, on the registry as it was when it was read. It changes nothing.
+//! `fingerpost policy repl`: a prompt to try things out, on the registry as it was when it was read. It changes
+//! nothing.
 
 mod lines;
 

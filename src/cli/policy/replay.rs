@@ -36,8 +36,8 @@ pub struct Replay {
     #[arg(long)]
     pub allow_differences: bool,
 
-    /// Whose rules, limits and params apply. Unless given, there are no rules, the limits are the defaults, and params are
-    /// those of the log.
+    /// Whose rules, limits and params apply. Unless given, there are no rules, the limits are the defaults, and params
+    /// are those of the log.
     #[command(flatten)]
     pub source: Source,
 }

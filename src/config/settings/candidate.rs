@@ -19,7 +19,8 @@ pub struct Candidate {
 pub struct Canary {
     /// Of a hundred requests, at the beginning; with 0 it only decides beside the active policy, without effect.
     pub percent: u8,
-    /// What it grows to, one after the other: each greater than the one before, and than `percent`. It stays at the last.
+    /// What it grows to, one after the other: each greater than the one before, and than `percent`. It stays at the
+    /// last.
     pub steps: Vec<u8>,
     /// Shortest time between two of them.
     pub step_every: Duration,

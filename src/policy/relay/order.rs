@@ -150,7 +150,8 @@ fn address(target: &Target) -> String {
     }
 }
 
-/// Sorted by lots, each choice comes first with the probability that its weight is of all (Efraimidis and Spirakis, 2006).
+/// Sorted by lots, each choice comes first with the probability that its weight is of all (Efraimidis and Spirakis,
+/// 2006).
 fn lot(weight: f64, chance: u64) -> u64 {
     const STEPS: f64 = (1_u64 << 52) as f64;
     if weight == 0.0 {

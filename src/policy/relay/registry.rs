@@ -1,5 +1,5 @@
-//! What `relay` says of the registry, from the mirror alone: no name here waits for anything. No list is longer than one
-//! call may take to make, because nothing can stop a call into Rust.
+//! What `relay` says of the registry, from the mirror alone: no name here waits for anything. No list is longer than
+//! one call may take to make, because nothing can stop a call into Rust.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The makers of routes. They look at their arguments alone, so a route may be made while a file is loaded, once for all
-//! requests.
+//! The makers of routes. They look at their arguments alone, so a route may be made while a file is loaded, once for
+//! all requests.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use crate::route::{Reply, Route, Tags, Target, Way};
 /// Gateways of one list that are looked at: reading them all cannot be interrupted.
 const MAX_LISTED: usize = 1024;
 
-/// What a route may hold beside what Lua counts of it, in bytes: so few that a memory limit is exceeded a few times over
-/// at most, and so many that common routes cost no more for it.
+/// What a route may hold beside what Lua counts of it, in bytes: so few that a memory limit is exceeded a few times
+/// over at most, and so many that common routes cost no more for it.
 const MAX_UNCOUNTED: usize = 1024;
 
 const GATEWAY: Type = Type::Fact(<Arc<Gateway>>::KIND);

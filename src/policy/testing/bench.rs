@@ -1,5 +1,5 @@
-//! The engine in which one test file runs: it collects the file's cases, then runs each in a scene of its own. A case that
-//! fails, or that a limit stops, keeps no other from running.
+//! The engine in which one test file runs: it collects the file's cases, then runs each in a scene of its own. A case
+//! that fails, or that a limit stops, keeps no other from running.
 
 use std::time::Instant;
 
@@ -93,7 +93,8 @@ impl Bench {
         }
     }
 
-    /// Runs the file again: whatever a limit left half done is gone. That it failed now would show in the cases to come.
+    /// Runs the file again: whatever a limit left half done is gone. That it failed now would show in the cases to
+    /// come.
     fn restart(&mut self) {
         let Some(desk) = self.machine.lua().remove_app_data::<Desk>() else { return };
         if let Ok(machine) = start(&self.program, desk.subject) {

@@ -1,5 +1,5 @@
-//! The world outside of a case's relay, as background work meets it: answers, addresses and files that the test made up,
-//! and what was asked for. Nothing is ever dialled or read.
+//! The world outside of a case's relay, as background work meets it: answers, addresses and files that the test made
+//! up, and what was asked for. Nothing is ever dialled or read.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
-//! Tables that tests write, read into what they stand for. Their keys and types were checked by their descriptions; what is
-//! left to check is what the values say.
+//! Tables that tests write, read into what they stand for. Their keys and types were checked by their descriptions;
+//! what is left to check is what the values say.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The world that one case makes up: where the relay stands, what it knows, and what time it is. It holds values and asks
-//! nobody.
+//! The world that one case makes up: where the relay stands, what it knows, and what time it is. It holds values and
+//! asks nobody.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

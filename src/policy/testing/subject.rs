@@ -1,5 +1,5 @@
-//! The policy that a test is about, with all scripts of its folder: loaded anew for each place and each set of params, as a
-//! relay would load it. It never keeps an engine from one case to the next.
+//! The policy that a test is about, with all scripts of its folder: loaded anew for each place and each set of params,
+//! as a relay would load it. It never keeps an engine from one case to the next.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

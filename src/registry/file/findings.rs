@@ -1,5 +1,6 @@
 //! All that is wrong with a registry file. The parser stops at the first fault, so the file is read again without the
-//! entries that were found wrong, until nothing is left to complain about. It says what is wrong, and never what is right.
+//! entries that were found wrong, until nothing is left to complain about. It says what is wrong, and never what is
+//! right.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

@@ -1,5 +1,5 @@
-//! Where Zuul keeps what a relay looks at, and what an event's path is about. No path is made from anything that was not
-//! parsed first.
+//! Where Zuul keeps what a relay looks at, and what an event's path is about. No path is made from anything that was
+//! not parsed first.
 
 use crate::names::{BuildId, Zone};
 use crate::registry::malformed::Defect;

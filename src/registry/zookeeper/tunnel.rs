@@ -2,9 +2,10 @@
 //!
 //! The library dials by itself, with a TLS of its own: that refuses certificates of X.509 version 1, knows no common
 //! names, and does not reload. So the relay dials and shakes hands as it does with everybody else, listens on a port of
-//! 127.0.0.1, and lets the library connect to that. The inner connection is TLS as well, with certificates made for this
-//! one connection and never written down: no other user of the machine can come in by the port, nor answer in its place.
-//! All that come shake hands at the same time; the first that proves itself is carried, any later one is sent away.
+//! 127.0.0.1, and lets the library connect to that. The inner connection is TLS as well, with certificates made for
+//! this one connection and never written down: no other user of the machine can come in by the port, nor answer in its
+//! place. All that come shake hands at the same time; the first that proves itself is carried, any later one is sent
+//! away.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;

@@ -1,5 +1,5 @@
-//! What a replay found, as people read it: what would change, the worst and the most frequent first, and how much of the
-//! log that is true of.
+//! What a replay found, as people read it: what would change, the worst and the most frequent first, and how much of
+//! the log that is true of.
 
 use std::fmt;
 

@@ -21,8 +21,8 @@ pub(super) struct Sight {
     /// When anything was seen of it last.
     changed: Stamp,
     reached: Stamp,
-    /// Replaced whole, so that a reader never sees the word of one failure with the time of another. Most streams change
-    /// nothing in it.
+    /// Replaced whole, so that a reader never sees the word of one failure with the time of another. Most streams
+    /// change nothing in it.
     past: ArcSwap<Past>,
     /// What the stamps count from.
     born: Instant,

@@ -1,5 +1,5 @@
-//! Values as tests compare and show them: texts, numbers and tables to the last field, facts of the relay included. Never
-//! runs the script's code to look at its values.
+//! Values as tests compare and show them: texts, numbers and tables to the last field, facts of the relay included.
+//! Never runs the script's code to look at its values.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -11,8 +11,8 @@ use crate::policy::facts::{classes, quote};
 use crate::policy::failure::printable;
 use crate::policy::literal::{is_name, quoted};
 
-/// Deepest tables that are looked into; what is deeper, or comes after too many others, is the same only if it is the same
-/// table.
+/// Deepest tables that are looked into; what is deeper, or comes after too many others, is the same only if it is the
+/// same table.
 const MAX_DEPTH: usize = 16;
 
 /// Most values of one that are looked at: a table may be held many times, also by itself.

@@ -1,5 +1,5 @@
-//! What came of tests, as JUnit XML: the form that CI systems show. A case that failed is a failure; there are no errors
-//! beside, for a file that cannot be loaded is a case that failed.
+//! What came of tests, as JUnit XML: the form that CI systems show. A case that failed is a failure; there are no
+//! errors beside, for a file that cannot be loaded is a case that failed.
 
 use std::fmt::Write as _;
 
