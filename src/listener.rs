@@ -100,7 +100,7 @@ pub struct Plan {
 #[derive(Debug)]
 enum Step {
     Keep(Arc<Socket>, Arc<Config>),
-    Add(Arc<Socket>),
+    Add(Bound, Arc<Config>),
 }
 
 impl Listeners {
@@ -164,8 +164,8 @@ impl Listeners {
         for (config, kept) in wanted.into_iter().zip(kept) {
             match kept {
                 Some(socket) => steps.push(Step::Keep(socket, config)),
-                None => match self.bind(config, &leaving) {
-                    Ok(socket) => steps.push(Step::Add(Arc::new(socket))),
+                None => match self.bind(&config, &leaving) {
+                    Ok(bound) => steps.push(Step::Add(bound, config)),
                     Err(error) => errors.push(error),
                 },
             }
@@ -173,20 +173,14 @@ impl Listeners {
         if errors.is_empty() { Ok(Plan { steps, leaving }) } else { Err(errors) }
     }
 
-    fn bind(&self, config: Arc<Config>, leaving: &[Arc<Socket>]) -> Result<Socket, BindError> {
+    fn bind(&self, config: &Config, leaving: &[Arc<Socket>]) -> Result<Bound, BindError> {
         let bound = match &config.settings.address {
             ListenAddress::Bind(address) => {
                 bind::bind(*address, &config.stream, leaving.iter().map(|socket| &socket.bound))
             }
             ListenAddress::Systemd(name) => self.passed.socket(name, &config.stream),
         };
-        Ok(Socket {
-            bound: bound.map_err(|cause| BindError::new(&config.settings, cause))?,
-            serving: ArcSwap::from_pointee(Serving::new(config, &self.metrics)),
-            limits: Arc::default(),
-            refusals: Arc::new(Refusals::new(self.metrics.clone())),
-            closed: CancellationToken::new(),
-        })
+        bound.map_err(|cause| BindError::new(&config.settings, cause))
     }
 
     fn take<H>(&self, step: Step, handler: &H, applied: &mut Applied) -> Arc<Socket>
@@ -200,7 +194,8 @@ impl Listeners {
                 applied.kept.push(socket.name());
                 socket
             }
-            Step::Add(socket) => {
+            Step::Add(bound, config) => {
+                let socket = Arc::new(Socket::new(bound, config, &self.metrics));
                 self.serve(&socket, handler.clone());
                 applied.added.push(socket.name());
                 socket
@@ -225,9 +220,12 @@ impl Listeners {
 impl Plan {
     /// Every wanted listener's name with the address it is, or will be, served on.
     pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
-        let address = |step: &Step| match step {
-            Step::Keep(socket, config) => (config.settings.name.clone(), socket.bound.address),
-            Step::Add(socket) => (socket.name(), socket.bound.address),
+        let address = |step: &Step| {
+            let (bound, config) = match step {
+                Step::Keep(socket, config) => (&socket.bound, config),
+                Step::Add(bound, config) => (bound, config),
+            };
+            (config.settings.name.clone(), bound.address)
         };
         self.steps.iter().map(address).collect()
     }
@@ -258,6 +256,16 @@ impl Serving {
 }
 
 impl Socket {
+    fn new(bound: Bound, config: Arc<Config>, metrics: &metrics::Listeners) -> Self {
+        Self {
+            bound,
+            serving: ArcSwap::from_pointee(Serving::new(config, metrics)),
+            limits: Arc::default(),
+            refusals: Arc::new(Refusals::new(metrics.clone())),
+            closed: CancellationToken::new(),
+        }
+    }
+
     fn name(&self) -> String {
         self.serving.load().config.settings.name.clone()
     }

@@ -22,7 +22,7 @@ pub use self::candidate::{Candidate, Trialled};
 pub use self::decisions::Decisions;
 pub use self::reloads::{Held, Reloads};
 pub use self::tagged::Tagged;
-pub use self::traffic::Traffic;
+pub use self::traffic::{COMPLETE, Traffic};
 use self::traffic::{Connected, Traffics};
 
 /// All metrics, and their text.

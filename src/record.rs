@@ -10,7 +10,7 @@ use std::time::Duration;
 use tracing::info;
 
 use crate::fault::{Blame, Fault};
-use crate::metrics::{Metrics, Traffic};
+use crate::metrics::{COMPLETE, Metrics, Traffic};
 use crate::names::{BuildId, Hostname, Zone};
 use crate::policy;
 use crate::registry::Build;
@@ -189,12 +189,12 @@ impl Record {
     /// Notes how it ended, and that it ended now. Without this call, the record says that the relay stopped.
     pub fn ended(&mut self, result: &Result<Ending, Fault>) {
         let (label, blame, why) = match result {
-            Ok(Ending::Complete) => ("complete", Blame::Nobody, None),
+            Ok(Ending::Complete) => (COMPLETE, Blame::Nobody, None),
             Ok(Ending::Replied) => ("replied", Blame::Nobody, None),
             Ok(Ending::Refused(text)) => ("refused", Blame::Nobody, Some(text.clone())),
             Err(fault) => (fault.label(), fault.blame(), Some(fault.to_string())),
         };
-        let target = self.way.target.as_ref().map(Reached::spelled);
+        let target = self.way.target.as_ref().map(Reached::host_and_port);
         self.ended = Some(Box::new(Ended { label, blame, why, target, after: self.meter.elapsed() }));
     }
 
@@ -266,7 +266,7 @@ impl Asked {
 }
 
 impl Reached {
-    fn spelled(&self) -> String {
+    fn host_and_port(&self) -> String {
         [self.host.as_str(), ":", itoa::Buffer::new().format(self.port)].concat()
     }
 }

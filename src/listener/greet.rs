@@ -1,6 +1,6 @@
 //! What happens between accept and request: who is there, and in which language bytes will be exchanged.
 //!
-//! Runs in the connection's own task, under one deadline for all of it. Reads no byte of the request.
+//! All that waits for a peer runs in the connection's own task, under one deadline. Reads no byte of the request.
 
 use std::future::ready;
 use std::io;

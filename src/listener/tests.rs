@@ -173,6 +173,8 @@ async fn nothing_changes_when_one_listener_cannot_be_bound() {
     let foreign = named(on("192.0.2.1:0"), "foreign");
     let errors = relay.apply(vec![named(on("[::1]:0"), "new"), occupied, foreign]).unwrap_err();
     assert_eq!(relay.listeners.addresses(), [("finger".to_owned(), address)]);
+    let unheard = ByListener { listener: "new".to_owned() };
+    assert!(relay.metrics.accepted.get(&unheard).is_none(), "it was bound, and is not shown");
     connect(address).await.unwrap();
     let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(text.len(), 2);

@@ -74,13 +74,13 @@ fn commands(c: char) -> bool {
     c.is_control() && !matches!(c, '\n' | '\t')
 }
 
-/// Names that the library changes, and those of the `log` crate's own fields.
+/// Names that the library changes or leaves out, and those of the `log` crate's own fields.
 fn is_special(name: &str) -> bool {
-    name.starts_with("r#") || name.starts_with("log.")
+    name == "message" || name.starts_with("r#") || name.starts_with("log.")
 }
 
-/// Whether `text` is the same between quotes as it is by [`Debug`]. It looks at all of it, which compilers do by the
-/// dozen.
+/// Whether `text` is the same between quotes as it is by [`Debug`]. It does not stop at the first byte that says no:
+/// without that branch, compilers look at many bytes at a time.
 fn is_plain(text: &str) -> bool {
     text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\'))
 }

@@ -145,6 +145,8 @@ mod tests {
         span.record("late", text);
         span.record("later", 2);
         info!(only = ?[1, 2]);
+        info!(message = 5_u64, more = true);
+        info!(message = 0.5);
         debug!(target: "elsewhere", "message alone");
         let _inner = info_span!("inner").entered();
         trace!(huge = u64::MAX, wider = u128::MAX, tiny = i64::MIN, "numbers");
@@ -170,6 +172,6 @@ mod tests {
         }
         let (ours, theirs) = (ours.timeless(), theirs.timeless());
         assert_eq!(ours, theirs);
-        assert_eq!(ours.iter().filter(|line| line.contains(" stream{peer=127.0.0.1:79")).count(), 8, "{ours:?}");
+        assert_eq!(ours.iter().filter(|line| line.contains(" stream{peer=127.0.0.1:79")).count(), 10, "{ours:?}");
     }
 }

@@ -10,6 +10,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use super::{ByListener, Dialled, Ending, Streams, Upstream};
 use crate::route::TargetKind;
 
+/// How nearly every stream ends: the whole log was carried.
+pub const COMPLETE: &str = "complete";
+
 /// One listener's streams and their bytes.
 #[derive(Debug)]
 pub struct Traffic {
@@ -67,7 +70,7 @@ impl Traffic {
     pub fn ended(&self, ending: &'static str, blame: &'static str) {
         let count = || self.ended.get_or_create_owned(&Ending { listener: self.listener.clone(), ending, blame });
         match ending {
-            "complete" => self.complete.get_or_init(count).inc(),
+            COMPLETE => self.complete.get_or_init(count).inc(),
             _ => count().inc(),
         };
     }
