@@ -15,6 +15,9 @@
 //! elsewhere), and probes could harm it: the loopback device drops what is more than `net.core.netdev_max_backlog`
 //! (1000) packets at a time, so that thousands of streams that fell silent together would lose their probes together,
 //! and then be cut (measured on Linux 6.18: 1998 of 4000 connections, after three probes).
+//!
+//! Nor is there a network to be fair to on the way to such a peer. A congestion control that paces, as BBR does, sends
+//! by timers there what could be sent at once.
 
 use std::io;
 use std::net::IpAddr;
@@ -22,7 +25,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rustix::net::sockopt::{set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
+use rustix::net::sockopt::{set_tcp_congestion, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tracing::{debug, warn};
@@ -35,6 +38,9 @@ const MOST_UNSENT: u32 = 128 << 10;
 
 /// Longest silence, in seconds, after which a peer on this machine is probed.
 const RARELY: u64 = 600;
+
+/// The congestion control for viewers on this machine: without pacing, in every kernel, and open to every user.
+const UNPACED: &str = "reno";
 
 /// Sets the options of every upstream: keepalive, and a limit for bytes that stay unacknowledged, of `keepalive_idle`
 /// and all `keepalive_probes` together, which is all that the kernel asks then: it does not count probes.
@@ -72,6 +78,7 @@ pub fn tune_early_viewer(tcp: &TcpStream, settings: &settings::Stream) {
 pub fn tune_viewer(tcp: &TcpStream, peer: IpAddr, settings: &settings::Stream) {
     if is_on_this_machine(tcp, peer) {
         probe_rarely(tcp, settings);
+        note("TCP_CONGESTION", set_tcp_congestion(tcp, UNPACED).map_err(io::Error::from));
     }
 }
 
@@ -134,6 +141,7 @@ mod tests {
     use std::collections::HashSet;
     use std::net::{Ipv4Addr, UdpSocket};
 
+    use rustix::net::sockopt::tcp_congestion;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -222,6 +230,16 @@ mod tests {
     async fn peers_elsewhere_are_probed_as_configured() {
         let configured = Duration::from_secs(10);
         assert_eq!(probed_after(ELSEWHERE, &settings::Stream::default()).await, [configured; 2]);
+    }
+
+    #[tokio::test]
+    async fn viewers_on_this_machine_are_sent_to_without_pacing_and_others_as_the_system_has_it() {
+        let (near, far) = loopback().await;
+        let system = tcp_congestion(&far).unwrap();
+        tune_viewer(&near, Ipv4Addr::LOCALHOST.into(), &settings::Stream::default());
+        tune_viewer(&far, ELSEWHERE, &settings::Stream::default());
+        assert_eq!(tcp_congestion(&near).unwrap(), UNPACED);
+        assert_eq!(tcp_congestion(&far).unwrap(), system);
     }
 
     #[tokio::test]
