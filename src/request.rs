@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::names::BuildId;
 
 /// Zuul's `MAX_REQUEST_LEN`, in bytes: so many, wherever the newline stands, are refused.
-const TOO_LONG: usize = 1024;
+pub const TOO_LONG: usize = 1024;
 
 /// What a viewer asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,36 +37,47 @@ enum Asking {
 /// Reads one request from `viewer`. What follows the line in the same bytes is ignored.
 ///
 /// # Errors
-/// [`Fault::NoRequest`] when the viewer closes or breaks off first, [`Fault::RequestTimeout`] when `patience` runs out,
-/// [`Fault::BadRequest`] as soon as no further byte could make it a request.
+/// Those of [`read_rest`].
 pub async fn read<R>(viewer: &mut R, patience: Duration) -> Result<Query, Fault>
 where
     R: AsyncRead + Unpin,
 {
-    // By reference: a future that is handed on by value has its room twice, and is copied.
-    tokio::time::timeout(patience, pin!(gather(viewer))).await.unwrap_or(Err(Fault::RequestTimeout(patience)))
+    read_rest(Vec::new(), viewer, patience).await
 }
 
-async fn gather<R>(viewer: &mut R) -> Result<Query, Fault>
+/// Reads what is missing of a request from `viewer`, whose first bytes are `received`; often nothing is.
+///
+/// # Errors
+/// [`Fault::NoRequest`] when the viewer closes or breaks off first, [`Fault::RequestTimeout`] when `patience` runs out,
+/// [`Fault::BadRequest`] as soon as no further byte could make it a request.
+pub async fn read_rest<R>(received: Vec<u8>, viewer: &mut R, patience: Duration) -> Result<Query, Fault>
 where
     R: AsyncRead + Unpin,
 {
-    let mut received = Vec::with_capacity(TOO_LONG);
-    let mut limited = viewer.take(TOO_LONG as u64);
+    // By reference: a future that is handed on by value has its room twice, and is copied.
+    tokio::time::timeout(patience, pin!(gather(received, viewer))).await.unwrap_or(Err(Fault::RequestTimeout(patience)))
+}
+
+async fn gather<R>(mut received: Vec<u8>, viewer: &mut R) -> Result<Query, Fault>
+where
+    R: AsyncRead + Unpin,
+{
     loop {
-        match limited.read_buf(&mut received).await {
+        let room = TOO_LONG.saturating_sub(received.len());
+        if room == 0 {
+            return Err(Fault::BadRequest("1024 bytes or more"));
+        }
+        if let Some(query) = parse(&received)? {
+            return Ok(query);
+        }
+        received.reserve(room);
+        match (&mut *viewer).take(room as u64).read_buf(&mut received).await {
             Ok(0) => return Err(Fault::NoRequest),
             Ok(_) => {}
             Err(error) => {
                 debug!(%error, "the viewer broke off before its request");
                 return Err(Fault::NoRequest);
             }
-        }
-        if received.len() >= TOO_LONG {
-            return Err(Fault::BadRequest("1024 bytes or more"));
-        }
-        if let Some(query) = parse(&received)? {
-            return Ok(query);
         }
     }
 }
@@ -259,6 +270,20 @@ mod tests {
         let bytes = line(&format!("UUID\n{}", "x".repeat(2000)));
         assert_eq!(Viewer::whole(&bytes).answer().await, ErrorAtOnce);
         assert_eq!(Viewer::bytewise(&bytes).answer().await, Log);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_much_of_it_has_come_already_a_request_is_the_same() {
+        let bytes = line("UUID\r\nmore");
+        for (at, _) in bytes.iter().enumerate() {
+            let (begin, rest) = bytes.split_at(at);
+            let query = read_rest(begin.to_vec(), &mut Viewer::whole(rest), PATIENCE).await.unwrap();
+            assert_eq!(query.line, UUID, "{at}");
+        }
+        let whole = read_rest(line("UUID\n"), &mut Viewer::whole(b"").then_closes(), PATIENCE).await;
+        assert_eq!(whole.unwrap().line, UUID, "nothing is read beyond what is needed");
+        let long = read_rest(vec![b'a'; TOO_LONG], &mut Viewer::whole(b""), PATIENCE).await;
+        assert!(matches!(long, Err(Fault::BadRequest(_))));
     }
 
     #[tokio::test(start_paused = true)]

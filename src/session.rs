@@ -136,7 +136,9 @@ impl<'a> Visit<'a> {
         };
         let expiry = Expiry::after(limits.max_duration);
         let patience = limits.request_timeout.map_or(self.viewer.config.settings.request_timeout, Limit::get);
-        let query = expiry.within(pin!(request::read(&mut self.viewer.transport, patience))).await?;
+        let viewer = &mut self.viewer.transport;
+        let at_hand = viewer.at_hand(request::TOO_LONG);
+        let query = expiry.within(pin!(request::read_rest(at_hand, viewer, patience))).await?;
         let deciding = self.shared.deciding();
         record.asked(&query, deciding.generation.number);
         tell(deciding.generation.policy.clone().into(), self.shared, record);

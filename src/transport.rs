@@ -4,6 +4,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustix::buffer::spare_capacity;
+use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -46,6 +48,18 @@ impl Transport {
         }
     }
 
+    /// What the peer has sent already, at most so many bytes of it. Most viewers ask as soon as they are connected, but
+    /// tokio would look at all its sockets before it reads a new one. Empty at an end, too, and where the connection
+    /// broke or speaks TLS: what there is to say of those, the next read says.
+    pub fn at_hand(&self, most: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if let Self::Plain(tcp) = self {
+            bytes.reserve_exact(most);
+            let _nothing_yet = recv(tcp, spare_capacity(&mut bytes), RecvFlags::DONTWAIT);
+        }
+        bytes
+    }
+
     /// How bytes towards this peer must be cut; plain TCP has no records to cut.
     pub fn records(&self) -> Records {
         match self {
@@ -84,5 +98,44 @@ impl AsyncWrite for Transport {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn loopback() -> (Transport, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (Transport::Plain(listener.accept().await.unwrap().0), peer)
+    }
+
+    #[tokio::test]
+    async fn what_is_at_hand_is_taken_once_and_what_comes_later_is_read() {
+        let (mut transport, mut peer) = loopback().await;
+        assert_eq!(transport.at_hand(4), b"");
+        io::Write::write_all(&mut peer, b"abcdef").unwrap();
+        transport.tcp().readable().await.unwrap();
+        assert_eq!(transport.at_hand(4), b"abcd");
+        assert_eq!(transport.at_hand(4), b"ef");
+        assert_eq!(transport.at_hand(4), b"");
+        io::Write::write_all(&mut peer, b"gh").unwrap();
+        let mut later = [0; 2];
+        transport.read_exact(&mut later).await.unwrap();
+        assert_eq!(&later, b"gh");
+    }
+
+    #[tokio::test]
+    async fn an_end_is_left_for_the_next_read() {
+        let (mut transport, peer) = loopback().await;
+        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        transport.tcp().readable().await.unwrap();
+        assert_eq!(transport.at_hand(4), b"");
+        assert_eq!(transport.read(&mut [0; 4]).await.unwrap(), 0);
+        transport.write_all(b"still").await.unwrap();
     }
 }
