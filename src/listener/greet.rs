@@ -19,7 +19,7 @@ use super::refusals::Refusals;
 use super::{Config, proxy};
 use crate::config::settings::ListenAddress;
 use crate::fault::Fault;
-use crate::stream::{tune_early_viewer, tune_viewer};
+use crate::stream::tune_early_viewer;
 use crate::tls;
 use crate::transport::Transport;
 
@@ -90,7 +90,6 @@ impl Incoming {
             // systemd listens before the relay does.
             tune_early_viewer(&self.tcp, &self.config.stream);
         }
-        tune_viewer(&self.tcp, self.peer.ip(), &self.config.stream);
         if self.config.tls.is_none() && !self.is_from_proxy() {
             return Box::pin(ready(Ok(self.plain())));
         }

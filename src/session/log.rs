@@ -32,6 +32,8 @@ impl Log<'_> {
         viewer: &mut Transport,
         record: &mut Record,
     ) -> Result<Ending, Fault> {
+        // While the target answers; the viewer has waited long enough.
+        stream::tune_viewer(viewer.tcp(), self.terms.stream());
         loop {
             record.reached(&self.reached);
             stream::tune_upstream(self.reached.transport.tcp(), self.reached.address.ip(), self.terms.stream());
