@@ -8,9 +8,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
+
+/// Shorter than a stream's timers, and long enough to cost nothing.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// The threads. Clones are the same threads.
 #[derive(Debug, Clone, Default)]
@@ -75,9 +79,16 @@ impl Worker {
 }
 
 fn serve(runtime: Runtime, stop: &CancellationToken) {
-    runtime.block_on(stop.cancelled());
+    runtime.block_on(beat(stop));
     // A look-up of a name may hang in the C library for minutes; nobody waits for what it finds.
     runtime.shutdown_background();
+}
+
+/// Keeps a timer set that is nearer than those of streams until the stop. For each timer that becomes the nearest,
+/// tokio wakes the thread that set it, by a system call and one more look at all sockets.
+async fn beat(stop: &CancellationToken) {
+    let mut beats = tokio::time::interval(BEAT);
+    while stop.run_until_cancelled(beats.tick()).await.is_some() {}
 }
 
 impl Seat {
