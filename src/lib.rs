@@ -12,6 +12,10 @@
 //! Beside the path stand what it is made from ([`config`], [`generation`]), what keeps it alive ([`relay`],
 //! [`service`], [`watch`], [`command`]), and what shows it ([`monitoring`], [`metrics`], [`standing`], [`explain`]).
 
+/// Here and not in the program, so that tests and benchmarks have it too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod admission;
 pub mod candidate;
 pub mod cli;
