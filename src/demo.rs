@@ -189,7 +189,11 @@ fn describe(file: &Path, builds: &[DemoBuild], executor: SocketAddr, cloud: Opti
         let (host, port) = (cloud.ip(), cloud.port());
         text += &format!("gateways:\n  - {{hostname: {host}, public_port: {port}, zone: cloud, use_ssl: true}}\n");
     }
-    fs::write(file, text).with_context(|| format!("cannot write the demo's registry to {}", file.display()))
+    // In one go: a relay that read half of it would know half of the builds for a moment.
+    let new = file.with_extension("new");
+    fs::write(&new, text)
+        .and_then(|()| fs::rename(&new, file))
+        .with_context(|| format!("cannot write the demo's registry to {}", file.display()))
 }
 
 fn cloud(authority: &Authority, registry: &Path) -> Result<Settings> {
