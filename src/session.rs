@@ -30,7 +30,7 @@ use crate::route::Limit;
 use crate::shared::Shared;
 use crate::stream;
 use crate::transport::Transport;
-use crate::upstream::Unreached;
+use crate::upstream::{Reached, Unreached};
 
 /// Longest wait for a viewer to take a short answer and close its side after us.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -71,15 +71,18 @@ pub fn serve(shared: Arc<Shared>, incoming: Incoming) -> impl Future<Output = ()
                 Ok(visited) => visited,
                 Err(fault) => return end(&Err(fault), &mut record),
             };
-        let result = match answer {
-            Ok(Answer::Log(log)) => log.follow(&mut viewer, &mut record).await,
-            Ok(Answer::Over(ending)) => Ok(ending),
-            Err(fault) => Err(fault),
+        let (result, upstream) = match answer {
+            Ok(Answer::Log(log)) => match log.follow(&mut viewer, &mut record).await {
+                Ok(upstream) => (Ok(Ending::Complete), upstream),
+                Err(fault) => (Err(fault), None),
+            },
+            Ok(Answer::Over(ending)) => (Ok(ending), None),
+            Err(fault) => (Err(fault), None),
         };
-        // Before the viewer learns that it is over: the next one often comes at once, and is served without another
-        // thread.
+        // Before the leave, for which the viewer may take its time: the next one often comes at once, and is served
+        // without another thread.
         drop(permit.seat.take());
-        Box::pin(conclude(&result, &mut viewer, &mut record)).await;
+        Box::pin(conclude(&result, &mut viewer, upstream, &mut record)).await;
     }
 }
 
@@ -149,8 +152,14 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// Notes how it ended, and takes leave of `viewer` in an orderly way whatever that was.
-async fn conclude(result: &Result<Ending, Fault>, viewer: &mut Transport, record: &mut Record) {
+/// Notes how it ended, and takes leave of `viewer` in an orderly way whatever that was. An `upstream` that has said all
+/// can wait until the viewer knows.
+async fn conclude(
+    result: &Result<Ending, Fault>,
+    viewer: &mut Transport,
+    upstream: Option<Reached>,
+    record: &mut Record,
+) {
     // Now, not after the leave: a viewer that takes its time to close is no longer stream, and no fault.
     end(result, record);
     let farewell = match result {
@@ -159,7 +168,7 @@ async fn conclude(result: &Result<Ending, Fault>, viewer: &mut Transport, record
         Err(Fault::ViewerLeft | Fault::ViewerStalled(_)) => return,
         Err(fault) => fault.reply(),
     };
-    let _left_early = take_leave(viewer, farewell).await;
+    let _left_early = take_leave(viewer, farewell, upstream).await;
 }
 
 /// Has `decider` told how the stream ended, and no other.
@@ -181,11 +190,11 @@ fn end(result: &Result<Ending, Fault>, record: &mut Record) {
     record.ended(result);
 }
 
-async fn take_leave(viewer: &mut Transport, farewell: Option<&str>) -> Result<(), Fault> {
+async fn take_leave(viewer: &mut Transport, farewell: Option<&str>, upstream: Option<Reached>) -> Result<(), Fault> {
     if let Some(text) = farewell {
         stream::say(viewer, text, FAREWELL).await?;
     }
-    stream::finish(viewer, FAREWELL).await
+    stream::finish(viewer, FAREWELL, upstream).await
 }
 
 /// A peer's fault is no reason to wake anybody; ours is.

@@ -8,7 +8,6 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use rustix::net::{Shutdown, shutdown};
 use tokio::io::Interest;
 
 use crate::config::settings;
@@ -43,8 +42,8 @@ use watchdog::Watchdog;
 /// Carries the log from `upstream` to `viewer` until the upstream's end of file, with every byte handed to the
 /// viewer's socket and flushed.
 ///
-/// Where the last bytes and the end can leave in one packet, both have left; otherwise the end is still to be told.
-/// What the viewer sends is read and thrown away. Cancelling is safe at any moment: `meter` is right, and no pipe
+/// The kernel may keep the last bytes until the viewer is told of the end, see [`finish`], so that both leave in one
+/// packet. What the viewer sends is read and thrown away. Cancelling is safe at any moment: `meter` is right, and no pipe
 /// with somebody's bytes in it goes back to `pipes`.
 ///
 /// # Errors
@@ -77,11 +76,9 @@ pub fn carry<'a>(
                 Next::Copy => carrier.copy().await?,
                 Next::Splice => carrier.splice().await?,
                 Next::Wait => carrier.wait().await?,
-                Next::End => break,
+                Next::End => return Ok(()),
             }
         }
-        carrier.release();
-        Ok(())
     }
 }
 
@@ -132,15 +129,6 @@ impl Carrier<'_> {
             self.watchdog.poll_verdict(cx, viewer, sent).map(Err)
         })
         .await
-    }
-
-    /// Tells a viewer of the end whose last bytes wait in the kernel for just that. Here and not in the farewell, because
-    /// closing the upstream comes before that and takes as long as all that is left to do.
-    fn release(&self) {
-        if self.delivery.awaits_end() {
-            // An error of the socket shows itself in the farewell.
-            let _shown_later = shutdown(self.viewer.tcp(), Shutdown::Write);
-        }
     }
 
     /// Resolves only when the stream has to end because of its viewer.

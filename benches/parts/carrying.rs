@@ -76,7 +76,7 @@ impl Carrying {
         let carried = stream::carry(&mut viewer, &mut upstream, &self.settings, &self.pipes, &Meter::new()).await;
         let time = began.elapsed();
         carried.expect("a whole log");
-        stream::finish(&mut viewer, FAREWELL).await.expect("a viewer that stays to the end");
+        stream::finish(&mut viewer, FAREWELL, ()).await.expect("a viewer that stays to the end");
         for end in [sink, source] {
             end.join().expect("a peer without panic").expect("a peer without error");
         }

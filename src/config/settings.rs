@@ -159,7 +159,7 @@ pub struct Stream {
     /// After a viewer stopped sending and nothing reached it since: how long until it counts as gone.
     /// A viewer that stops sending within a fifth of it after its request, before anything was sent to it, only ended
     /// that request, and never counts as gone for that. One that closes so soon on a silent log looks the same: it
-    /// is noticed by the next bytes, or a minute later by keepalive.
+    /// is noticed by the next bytes, or a minute later by keepalive, or two on this machine.
     pub half_close_grace: Duration,
     /// Silence after which a peer is probed by TCP keepalive; for one on this machine it is five to ten minutes at
     /// least.

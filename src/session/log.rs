@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::give_up;
 use super::terms::Terms;
 use crate::fault::{Blame, Fault};
-use crate::record::{Ending, Record};
+use crate::record::Record;
 use crate::request::Line;
 use crate::route::TargetKind;
 use crate::shared::Shared;
@@ -26,12 +26,12 @@ pub(super) struct Log<'a> {
 
 impl Log<'_> {
     /// Carries the log to its end. An upstream that ends without a byte may never have taken the request: then the next
-    /// target is asked, of which there are finitely many.
+    /// target is asked, of which there are finitely many. Returns the upstream at its end, to be closed.
     pub(super) async fn follow(
         mut self: Box<Self>,
         viewer: &mut Transport,
         record: &mut Record,
-    ) -> Result<Ending, Fault> {
+    ) -> Result<Option<Reached>, Fault> {
         // While the target answers; the viewer has waited long enough.
         stream::tune_viewer(viewer.tcp(), self.terms.stream());
         loop {
@@ -49,14 +49,14 @@ impl Log<'_> {
                 Err(Fault::UpstreamBroke(error)) if silent => Err(error),
                 other => {
                     leave(&self.reached, &other);
-                    return other.map(|()| Ending::Complete);
+                    return other.map(|()| Some(self.reached));
                 }
             };
             let meant = self.shared.dialler.after_silence(self.reached, end, &self.line, &self.terms.deciding.how);
             // In a box: hardly any stream comes here, and none should keep room for it.
             let meant = self.terms.expiry.within(Box::pin(async { Ok(meant.await) })).await?;
             match meant.map_err(|unreached| give_up(unreached, record))? {
-                Silence::EmptyLog => return Ok(Ending::Complete),
+                Silence::EmptyLog => return Ok(None),
                 Silence::Instead(next) => self.reached = *next,
             }
         }

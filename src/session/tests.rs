@@ -150,13 +150,24 @@ async fn take(answer: Result<Answer<'_>, Fault>, visit: &mut Visit<'_>, record: 
         Ok(answer) => taken(answer, visit, record).await,
         Err(fault) => Err(fault),
     };
-    conclude(&result, &mut visit.viewer.transport, record).await;
+    let (result, upstream) = match result {
+        Ok((ending, upstream)) => (Ok(ending), upstream),
+        Err(fault) => (Err(fault), None),
+    };
+    conclude(&result, &mut visit.viewer.transport, upstream, record).await;
 }
 
-async fn taken(answer: Answer<'_>, visit: &mut Visit<'_>, record: &mut Record) -> Result<Ending, Fault> {
+async fn taken(
+    answer: Answer<'_>,
+    visit: &mut Visit<'_>,
+    record: &mut Record,
+) -> Result<(Ending, Option<Reached>), Fault> {
     match answer {
-        Answer::Over(ending) => Ok(ending),
-        Answer::Log(log) => log.follow(&mut visit.viewer.transport, record).await,
+        Answer::Over(ending) => Ok((ending, None)),
+        Answer::Log(log) => {
+            let upstream = log.follow(&mut visit.viewer.transport, record).await?;
+            Ok((Ending::Complete, upstream))
+        }
     }
 }
 

@@ -49,7 +49,8 @@ pub async fn reply(viewer: &mut Transport, text: &str, meter: &Meter, deadline: 
 }
 
 /// Closes a connection such that the peer gets all that was sent to it: says TLS's `close_notify` and sends FIN, then
-/// reads what the peer still sends, until it closes as well, a limit of bytes, or `deadline`.
+/// reads what the peer still sends, until it closes as well, a limit of bytes, or `deadline`. What is `held` is dropped
+/// once the peer was told: closing another connection takes as long as that, and the last bytes may wait for it.
 ///
 /// A kernel answers the close of a socket whose input was not read with RST, which destroys what is on its way to the
 /// peer. Viewers do send more than they are asked for, such as text after the request line.
@@ -57,9 +58,10 @@ pub async fn reply(viewer: &mut Transport, text: &str, meter: &Meter, deadline: 
 /// # Errors
 /// [`Fault::ViewerLeft`] if the connection broke, [`Fault::ViewerStalled`] if the peer did not close within
 /// `deadline`. Either way there is nothing more to do for it.
-pub async fn finish(transport: &mut Transport, deadline: Duration) -> Result<(), Fault> {
+pub async fn finish<T>(transport: &mut Transport, deadline: Duration, held: T) -> Result<(), Fault> {
     let closing = async {
         transport.shutdown().await?;
+        drop(held);
         drain(transport.tcp()).await
     };
     within(deadline, closing).await

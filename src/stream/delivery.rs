@@ -20,8 +20,6 @@ pub(super) struct Delivery {
     taken: usize,
     /// TLS holds records that the socket did not take.
     unflushed: bool,
-    /// The kernel holds the last bytes until it is told of the end.
-    awaits_end: bool,
 }
 
 /// Bytes, and how they are to be sent.
@@ -45,10 +43,7 @@ impl Delivery {
         meter: &Meter,
     ) -> io::Result<()> {
         let taken = match &*viewer {
-            Transport::Plain(tcp) if piece.last => {
-                self.awaits_end = true;
-                push_last(tcp, piece.bytes, meter)
-            }
+            Transport::Plain(tcp) if piece.last => push_last(tcp, piece.bytes, meter),
             _ => push(viewer, cx, piece, meter)?,
         };
         self.rest.extend_from_slice(piece.bytes.get(taken..).unwrap_or_default());
@@ -77,11 +72,6 @@ impl Delivery {
             self.unflushed = false;
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// Whether the last bytes leave only with the end.
-    pub(super) fn awaits_end(&self) -> bool {
-        self.awaits_end
     }
 
     /// Whether the viewer's socket has taken everything.

@@ -105,7 +105,7 @@ impl Relay {
     /// Carries to the end, and closes as a session does.
     async fn run(&mut self) -> Result<(), Fault> {
         self.carry().await?;
-        finish(&mut self.viewer, Duration::from_secs(10)).await
+        finish(&mut self.viewer, Duration::from_secs(10), ()).await
     }
 }
 

@@ -39,7 +39,10 @@ const MOST_UNSENT: u32 = 128 << 10;
 /// Longest silence, in seconds, after which a peer on this machine is probed.
 const RARELY: u64 = 600;
 
-/// The congestion control for viewers on this machine: without pacing, in every kernel, and open to every user.
+/// The same for one that will not say anything more by itself.
+const LESS_RARELY: u64 = 120;
+
+/// The congestion control for bulk to viewers on this machine: without pacing, in every kernel, and open to every user.
 const UNPACED: &str = "reno";
 
 /// Sets the options of every upstream: keepalive, and a limit for bytes that stay unacknowledged, of `keepalive_idle`
@@ -77,8 +80,14 @@ pub fn tune_early_viewer(tcp: &TcpStream, settings: &settings::Stream) {
 /// Sets what a viewer does not have in common with all others of its listening socket. The kernel is asked who it is,
 /// because that may be a proxy before it.
 pub fn tune_viewer(tcp: &TcpStream, settings: &settings::Stream) {
-    if tcp.peer_addr().is_ok_and(|peer| is_on_this_machine(tcp, peer.ip())) {
+    if is_local(tcp) {
         probe_rarely(tcp, settings);
+    }
+}
+
+/// Has bulk sent without pacing to a viewer on this machine.
+pub(super) fn unpace(tcp: &TcpStream) {
+    if is_local(tcp) {
         note("TCP_CONGESTION", set_tcp_congestion(tcp, UNPACED).map_err(io::Error::from));
     }
 }
@@ -91,17 +100,31 @@ fn probe(socket: &impl AsFd, settings: &settings::Stream) {
 
 /// Probes a peer more often, because it will not say anything more by itself.
 pub(super) fn probe_often(tcp: &TcpStream, settings: &settings::Stream) {
-    let idle = settings.keepalive_idle.min(settings.keepalive_interval);
-    note("TCP_KEEPIDLE", set_tcp_keepidle(tcp, whole_seconds(idle)).map_err(io::Error::from));
+    let idle = often(settings, is_local(tcp));
+    note("TCP_KEEPIDLE", set_tcp_keepidle(tcp, idle).map_err(io::Error::from));
+}
+
+fn often(settings: &settings::Stream, is_local: bool) -> Duration {
+    let idle = whole_seconds(settings.keepalive_idle.min(settings.keepalive_interval));
+    if is_local { idle.max(staggered(LESS_RARELY)) } else { idle }
 }
 
 /// Probes a peer seldom, and at another moment than the others.
 fn probe_rarely(tcp: &TcpStream, settings: &settings::Stream) {
+    let idle = settings.keepalive_idle.max(staggered(RARELY));
+    note("TCP_KEEPIDLE", set_tcp_keepidle(tcp, idle).map_err(io::Error::from));
+}
+
+/// Whole seconds between half of `longest` and all of it, at each call others.
+fn staggered(longest: u64) -> Duration {
     static TURN: AtomicU64 = AtomicU64::new(0);
 
-    let turn = TURN.fetch_add(1, Ordering::Relaxed) % (RARELY / 2);
-    let idle = settings.keepalive_idle.max(Duration::from_secs(RARELY - turn));
-    note("TCP_KEEPIDLE", set_tcp_keepidle(tcp, idle).map_err(io::Error::from));
+    Duration::from_secs(longest - TURN.fetch_add(1, Ordering::Relaxed) % (longest / 2))
+}
+
+/// Whether a peer, of which nothing is known but its connection, is on this machine.
+fn is_local(tcp: &TcpStream) -> bool {
+    tcp.peer_addr().is_ok_and(|peer| is_on_this_machine(tcp, peer.ip()))
 }
 
 /// Whether what is sent to `peer` never leaves this machine: loopback, or one of the machine's own addresses, which
@@ -221,6 +244,15 @@ mod tests {
         assert!(times.len() > 50, "other tests take turns too, but never two in three: {}", times.len());
     }
 
+    #[test]
+    fn who_says_no_more_is_probed_after_an_interval_and_on_this_machine_within_two_minutes() {
+        let mut settings = settings::Stream::default();
+        assert_eq!(often(&settings, false), Duration::from_secs(5));
+        assert!((Duration::from_secs(60)..=Duration::from_secs(120)).contains(&often(&settings, true)));
+        settings.keepalive_idle = Duration::from_secs(2);
+        assert_eq!(often(&settings, false), Duration::from_secs(2));
+    }
+
     #[tokio::test]
     async fn who_wants_probes_to_be_rarer_still_gets_that_on_this_machine_too() {
         let hours = Duration::from_secs(2 * 3600);
@@ -229,9 +261,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn viewers_on_this_machine_are_sent_to_without_pacing() {
+    async fn bulk_is_sent_without_pacing_on_this_machine() {
         let (tcp, _peer) = loopback().await;
-        tune_viewer(&tcp, &settings::Stream::default());
+        unpace(&tcp);
         assert_eq!(tcp_congestion(&tcp).unwrap(), UNPACED);
     }
 

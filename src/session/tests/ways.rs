@@ -18,7 +18,7 @@ async fn take(
     let mut asked = Asked::new(visit.shared, terms, Query::parse(line).unwrap());
     let found = asked.find(way, &visit.viewer, record).await?;
     let answer = asked.answer(found, &mut visit.viewer, record).await?;
-    taken(answer, visit, record).await
+    taken(answer, visit, record).await.map(|(ending, _closed)| ending)
 }
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn a_reply_is_all_that_the_viewer_gets_and_ends_like_a_log() {
     let said = async {
         let result = take(&mut visit, "zones", Limits::default(), way, &mut record).await;
         end(&result, &mut record);
-        take_leave(&mut visit.viewer.transport, None).await
+        take_leave(&mut visit.viewer.transport, None, None).await
     };
     let read = async {
         let got = rest(&mut viewer).await;

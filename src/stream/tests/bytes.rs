@@ -2,11 +2,7 @@
 
 use std::pin::Pin;
 
-use tokio::time::timeout;
-
 use super::*;
-
-const SOON: Duration = Duration::from_secs(20);
 
 /// Sends `log` in pieces of the sizes that `size` gives, reads all of it, and compares.
 async fn assert_exact(mut relay: Relay, peers: Peers, log: &[u8], mut size: impl FnMut() -> usize) -> Relay {
@@ -86,20 +82,6 @@ async fn a_log_that_has_ended_before_it_is_read_is_whole() {
         assert!(got == log, "{} bytes of {len} arrived, or others did", got.len());
         assert_eq!(relay.meter.bytes(), len as u64);
     }
-}
-
-#[tokio::test]
-async fn the_end_of_such_a_log_reaches_the_viewer_before_the_upstream_is_closed() {
-    let (mut relay, mut peers) = Relay::new().await;
-    peers.upstream.write_all(b"line\n").await.unwrap();
-    peers.upstream.shutdown().await.unwrap();
-    while !relay.upstream.tcp().ready(Interest::READABLE).await.unwrap().is_read_closed() {
-        tokio::task::yield_now().await;
-    }
-    relay.carry().await.unwrap();
-    let mut got = Vec::new();
-    timeout(SOON, peers.viewer.read_to_end(&mut got)).await.expect("the end comes with the last bytes").unwrap();
-    assert_eq!(got, b"line\n");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! How a stream ends other than by the end of its log.
 
+use std::io;
+
 use super::*;
 
 const SHORT: Duration = Duration::from_millis(50);
@@ -111,10 +113,10 @@ async fn an_upstream_that_breaks_off_is_told_from_one_that_ends() {
     };
     let (ended, mut viewer_peer) = tokio::join!(relay.carry(), break_off);
     assert!(matches!(ended, Err(Fault::UpstreamBroke(_))), "{ended:?}");
-    let reply = Fault::UpstreamBroke(std::io::ErrorKind::ConnectionReset.into()).reply().unwrap();
+    let reply = Fault::UpstreamBroke(io::ErrorKind::ConnectionReset.into()).reply().unwrap();
     let say_it = async {
         say(&mut relay.viewer, reply, Duration::from_secs(10)).await.unwrap();
-        finish(&mut relay.viewer, Duration::from_secs(10)).await
+        finish(&mut relay.viewer, Duration::from_secs(10), ()).await
     };
     let read_it = async move {
         let mut got = String::new();
@@ -179,7 +181,7 @@ async fn a_close_destroys_nothing_though_the_viewer_said_more_than_it_was_asked(
     client.write_all(b"0123456789abcdef\nmore text after the line").await.unwrap();
     let serve = async {
         viewer.write_all(&log).await.unwrap();
-        finish(&mut viewer, Duration::from_secs(10)).await.unwrap();
+        finish(&mut viewer, Duration::from_secs(10), ()).await.unwrap();
         drop(viewer);
     };
     let receive = async move {
@@ -194,7 +196,7 @@ async fn a_close_destroys_nothing_though_the_viewer_said_more_than_it_was_asked(
 #[tokio::test]
 async fn a_viewer_that_does_not_close_is_waited_for_only_so_long() {
     let (server, _client) = loopback().await;
-    let closed = finish(&mut Transport::Plain(server), SHORT).await;
+    let closed = finish(&mut Transport::Plain(server), SHORT, ()).await;
     assert!(matches!(closed, Err(Fault::ViewerStalled(SHORT))), "{closed:?}");
 }
 
@@ -248,4 +250,28 @@ async fn a_viewer_that_leaves_the_last_bytes_with_the_kernel_is_cut() {
     assert!(matches!(ended, Err(Fault::ViewerStalled(TIMEOUT))), "{ended:?}");
     assert_eq!(relay.meter.bytes(), 100 << 10, "all was handed over");
     assert!(started.elapsed() <= 2 * TIMEOUT);
+}
+
+/// Notes, when it is dropped, whether its peer had told of the end by then.
+struct Witness<'a> {
+    peer: std::net::TcpStream,
+    told: &'a mut bool,
+}
+
+impl Drop for Witness<'_> {
+    fn drop(&mut self) {
+        *self.told = io::Read::read(&mut self.peer, &mut [0]).is_ok_and(|bytes| bytes == 0);
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_is_told_of_the_end_before_anything_else_is_closed_and_not_waited_for() {
+    let (viewer, peer) = loopback().await;
+    let mut told = false;
+    // Tokio's sockets never block: it hears of the end now, or it does not.
+    let witness = Witness { peer: peer.into_std().unwrap(), told: &mut told };
+    let deadline = Duration::from_secs(10);
+    // The witness was the viewer's other end: dropped, it closes.
+    finish(&mut Transport::Plain(viewer), deadline, witness).await.unwrap();
+    assert!(told);
 }

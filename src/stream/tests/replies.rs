@@ -9,7 +9,7 @@ async fn a_reply_arrives_exactly_and_is_counted() {
     let text = "zöne\r\n\n".repeat(8000);
     let said = async {
         reply(&mut viewer, &text, &meter, Duration::from_secs(10)).await.unwrap();
-        finish(&mut viewer, Duration::from_secs(10)).await.unwrap();
+        finish(&mut viewer, Duration::from_secs(10), ()).await.unwrap();
     };
     let mut got = String::new();
     let heard = async {

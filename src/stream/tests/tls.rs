@@ -309,7 +309,7 @@ async fn a_close_through_tls_destroys_nothing_though_the_viewer_said_more_than_i
     let serve = async {
         viewer.write_all(&log).await.unwrap();
         say(&mut viewer, "Internal streaming error", Duration::from_secs(10)).await.unwrap();
-        finish(&mut viewer, Duration::from_secs(10)).await.unwrap();
+        finish(&mut viewer, Duration::from_secs(10), ()).await.unwrap();
         drop(viewer);
     };
     let receive = async move {
