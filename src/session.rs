@@ -30,7 +30,7 @@ use crate::route::Limit;
 use crate::shared::Shared;
 use crate::stream;
 use crate::transport::Transport;
-use crate::upstream::{Reached, Unreached};
+use crate::upstream::Unreached;
 
 /// Longest wait for a viewer to take a short answer and close its side after us.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -73,7 +73,7 @@ pub fn serve(shared: Arc<Shared>, incoming: Incoming) -> impl Future<Output = ()
             };
         let (result, upstream) = match answer {
             Ok(Answer::Log(log)) => match log.follow(&mut viewer, &mut record).await {
-                Ok(upstream) => (Ok(Ending::Complete), upstream),
+                Ok(carried) => (Ok(Ending::Complete), carried),
                 Err(fault) => (Err(fault), None),
             },
             Ok(Answer::Over(ending)) => (Ok(ending), None),
@@ -157,7 +157,7 @@ impl<'a> Visit<'a> {
 async fn conclude(
     result: &Result<Ending, Fault>,
     viewer: &mut Transport,
-    upstream: Option<Reached>,
+    upstream: Option<Box<Log<'_>>>,
     record: &mut Record,
 ) {
     // Now, not after the leave: a viewer that takes its time to close is no longer stream, and no fault.
@@ -190,7 +190,13 @@ fn end(result: &Result<Ending, Fault>, record: &mut Record) {
     record.ended(result);
 }
 
-async fn take_leave(viewer: &mut Transport, farewell: Option<&str>, upstream: Option<Reached>) -> Result<(), Fault> {
+async fn take_leave(
+    viewer: &mut Transport,
+    farewell: Option<&str>,
+    upstream: Option<Box<Log<'_>>>,
+) -> Result<(), Fault> {
+    // TLS may have to wait for its viewer before it can tell, and nothing of the log waits with it.
+    let upstream = upstream.filter(|_| matches!(viewer, Transport::Plain(_)));
     if let Some(text) = farewell {
         stream::say(viewer, text, FAREWELL).await?;
     }

@@ -50,7 +50,7 @@ impl Transport {
 
     /// What the peer has sent already, at most so many bytes of it. Most viewers ask as soon as they are connected, but
     /// tokio would look at all its sockets before it reads a new one. Empty at an end, too, and where the connection
-    /// broke or speaks TLS: what there is to say of those, the next read says.
+    /// broke, which the next read takes for an end, or speaks TLS.
     pub fn at_hand(&self, most: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         if let Self::Plain(tcp) = self {

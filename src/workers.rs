@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
-/// Shorter than a stream's timers, and long enough to cost nothing.
+/// Shorter than most timers of streams, and long enough to cost nothing.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// The threads. Clones are the same threads.
@@ -84,7 +84,7 @@ fn serve(runtime: Runtime, stop: &CancellationToken) {
     runtime.shutdown_background();
 }
 
-/// Keeps a timer set that is nearer than those of streams until the stop. For each timer that becomes the nearest,
+/// Keeps a timer set that is nearer than most of streams until the stop. For each timer that becomes the nearest,
 /// tokio wakes the thread that set it, by a system call and one more look at all sockets.
 async fn beat(stop: &CancellationToken) {
     let mut beats = tokio::time::interval(BEAT);

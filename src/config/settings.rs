@@ -161,8 +161,8 @@ pub struct Stream {
     /// that request, and never counts as gone for that. One that closes so soon on a silent log looks the same: it
     /// is noticed by the next bytes, or a minute later by keepalive, or two on this machine.
     pub half_close_grace: Duration,
-    /// Silence after which a peer is probed by TCP keepalive; for one on this machine it is five to ten minutes at
-    /// least.
+    /// Silence after which a peer is probed by TCP keepalive; for one at a loopback address it is five to ten
+    /// minutes at least.
     pub keepalive_idle: Duration,
     /// Time between two probes. Bytes sent to an upstream may stay unacknowledged for as long as all probes take;
     /// those sent to a viewer for `viewer_stall_timeout`.

@@ -26,12 +26,13 @@ pub(super) struct Log<'a> {
 
 impl Log<'_> {
     /// Carries the log to its end. An upstream that ends without a byte may never have taken the request: then the next
-    /// target is asked, of which there are finitely many. Returns the upstream at its end, to be closed.
+    /// target is asked, of which there are finitely many. Returns what holds the upstream at its end, to be
+    /// closed by dropping it.
     pub(super) async fn follow(
         mut self: Box<Self>,
         viewer: &mut Transport,
         record: &mut Record,
-    ) -> Result<Option<Reached>, Fault> {
+    ) -> Result<Option<Box<Self>>, Fault> {
         // While the target answers; the viewer has waited long enough.
         stream::tune_viewer(viewer.tcp(), self.terms.stream());
         loop {
@@ -49,7 +50,7 @@ impl Log<'_> {
                 Err(Fault::UpstreamBroke(error)) if silent => Err(error),
                 other => {
                     leave(&self.reached, &other);
-                    return other.map(|()| Some(self.reached));
+                    return other.map(|()| Some(self));
                 }
             };
             let meant = self.shared.dialler.after_silence(self.reached, end, &self.line, &self.terms.deciding.how);

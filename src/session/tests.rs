@@ -157,11 +157,11 @@ async fn take(answer: Result<Answer<'_>, Fault>, visit: &mut Visit<'_>, record: 
     conclude(&result, &mut visit.viewer.transport, upstream, record).await;
 }
 
-async fn taken(
-    answer: Answer<'_>,
+async fn taken<'a>(
+    answer: Answer<'a>,
     visit: &mut Visit<'_>,
     record: &mut Record,
-) -> Result<(Ending, Option<Reached>), Fault> {
+) -> Result<(Ending, Option<Box<Log<'a>>>), Fault> {
     match answer {
         Answer::Over(ending) => Ok((ending, None)),
         Answer::Log(log) => {

@@ -50,7 +50,7 @@ pub async fn reply(viewer: &mut Transport, text: &str, meter: &Meter, deadline: 
 
 /// Closes a connection such that the peer gets all that was sent to it: says TLS's `close_notify` and sends FIN, then
 /// reads what the peer still sends, until it closes as well, a limit of bytes, or `deadline`. What is `held` is dropped
-/// once the peer was told: closing another connection takes as long as that, and the last bytes may wait for it.
+/// only once the peer was told, because closing it takes time, for which the last bytes would wait.
 ///
 /// A kernel answers the close of a socket whose input was not read with RST, which destroys what is on its way to the
 /// peer. Viewers do send more than they are asked for, such as text after the request line.

@@ -82,7 +82,7 @@ impl Carrier<'_> {
     /// Throws away what the viewer sent, and takes note if it has ended.
     pub(super) fn listen(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
         let heard = self.watchdog.presence.listen(self.viewer, cx, self.meter.bytes())?;
-        if heard == Heard::EarlyEnd {
+        if heard != Heard::Nothing {
             tune::probe_often(self.viewer.tcp(), self.settings);
         }
         Ok(())

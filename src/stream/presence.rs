@@ -62,6 +62,8 @@ pub(super) enum Heard {
     Nothing,
     /// Its input ended as part of its request.
     EarlyEnd,
+    /// Its input ended later.
+    LateEnd,
 }
 
 impl<'a> Presence<'a> {
@@ -130,7 +132,7 @@ impl<'a> Presence<'a> {
             return Heard::EarlyEnd;
         }
         self.state = State::Doubtful { judged_at: now + self.settings.half_close_grace, delivered };
-        Heard::Nothing
+        Heard::LateEnd
     }
 
     /// Whether the FIN was part of the request. Where probes hide when it came, it counts as early if it was found
@@ -179,7 +181,7 @@ mod tests {
 
     fn doubtful(delivered: u64) -> Presence<'static> {
         let mut presence = presence();
-        assert_eq!(presence.ended(Instant::now(), AT_ONCE, delivered), Heard::Nothing);
+        assert_eq!(presence.ended(Instant::now(), AT_ONCE, delivered), Heard::LateEnd);
         presence
     }
 
@@ -195,14 +197,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_end_that_comes_during_a_long_dial_did_not_come_with_the_request() {
         let fin = Fin { delay: WINDOW + Duration::from_millis(1), silence: Duration::from_secs(9) };
-        assert_eq!(presence().ended(Instant::now(), fin, 0), Heard::Nothing);
+        assert_eq!(presence().ended(Instant::now(), fin, 0), Heard::LateEnd);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_end_whose_time_is_hidden_by_probes_counts_as_early_if_it_was_there_first() {
         let fin = Fin { delay: PROBED_AFTER, silence: PROBED_AFTER };
         assert_eq!(presence().ended(Instant::now(), fin, 0), Heard::EarlyEnd);
-        assert_eq!(presence().ended(Instant::now() + GRACE, fin, 0), Heard::Nothing);
+        assert_eq!(presence().ended(Instant::now() + GRACE, fin, 0), Heard::LateEnd);
     }
 
     #[tokio::test(start_paused = true)]

@@ -268,8 +268,10 @@ impl Drop for Witness<'_> {
 async fn a_viewer_is_told_of_the_end_before_anything_else_is_closed_and_not_waited_for() {
     let (viewer, peer) = loopback().await;
     let mut told = false;
-    // Tokio's sockets never block: it hears of the end now, or it does not.
-    let witness = Witness { peer: peer.into_std().unwrap(), told: &mut told };
+    let peer = peer.into_std().unwrap();
+    peer.set_nonblocking(false).unwrap();
+    peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let witness = Witness { peer, told: &mut told };
     let deadline = Duration::from_secs(10);
     // The witness was the viewer's other end: dropped, it closes.
     finish(&mut Transport::Plain(viewer), deadline, witness).await.unwrap();
