@@ -34,7 +34,7 @@ use crate::works::Work;
 /// Fingerpost beside its peers, work by work.
 #[derive(Debug, Parser)]
 struct Args {
-    /// A look of a few minutes: fewer rounds of less work, whose figures are rough.
+    /// A look of a minute and a half: fewer rounds of less work, whose figures are rough.
     #[arg(long)]
     quick: bool,
     /// Rounds of every work, beside one that nobody counts.

@@ -1,6 +1,8 @@
 //! Rounds: each peer does the same work once in every round, so that whatever else the machine does falls on all of
 //! them alike.
 
+use std::time::Duration;
+
 use crate::peers::{Peer, Running};
 
 /// How much is measured.
@@ -9,7 +11,7 @@ pub struct Pace {
     /// Rounds of each work.
     pub rounds: usize,
     /// What amounts of work are divided by.
-    pub divisor: u64,
+    pub divisor: u32,
 }
 
 /// What each peer did in each round.
@@ -21,9 +23,14 @@ impl Pace {
         Self { rounds: 7, divisor: 1 }
     }
 
-    /// Two rounds of an eighth.
+    /// One round of an eighth.
     pub fn quick() -> Self {
-        Self { rounds: 2, divisor: 8 }
+        Self { rounds: 1, divisor: 8 }
+    }
+
+    /// How long something goes on that takes `whole` at the full pace.
+    pub fn time(&self, whole: Duration) -> Duration {
+        whole / self.divisor
     }
 
     /// Does `work` with all of `running` in every round, after one round that nobody counts. Who goes first changes.

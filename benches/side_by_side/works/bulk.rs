@@ -58,7 +58,7 @@ pub const TWO_HOPS: Case = Case {
 impl Case {
     /// Does it, with every peer that is wanted.
     pub async fn measure(self, site: &Site, pace: &Pace) -> Vec<Row> {
-        let mebibytes = self.mebibytes / pace.divisor;
+        let mebibytes = self.mebibytes / u64::from(pace.divisor);
         let source = Source::of(mebibytes << 20);
         let build = site.build(HERE, source.address).await;
         let running = Peer::start_all(self.peers, site, self.topology, &build).await;

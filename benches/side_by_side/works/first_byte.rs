@@ -9,7 +9,7 @@ use crate::table::{Row, Target};
 /// Of one log, in bytes.
 const BYTES: usize = 4 << 10;
 /// Logs of one round.
-const LOGS: u64 = 2_000;
+const LOGS: u32 = 2_000;
 const PEERS: [Peer; 5] = [Peer::Direct, Peer::Fingerpost, Peer::HaProxy, Peer::Nginx, Peer::Fingergw];
 
 pub async fn measure(site: &Site, pace: &Pace) -> Vec<Row> {

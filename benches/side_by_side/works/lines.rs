@@ -29,19 +29,15 @@ struct Round {
 }
 
 pub async fn measure(site: &Site, pace: &Pace) -> Vec<Row> {
-    let (mut running, mut ends) = (Vec::new(), Vec::new());
-    for peer in PEERS {
-        let executor = Executor::start();
-        let build = site.build(HERE, executor.address).await;
-        let started = peer.start(site, Topology::Plain, &build).await;
-        ends.push((peer, executor, Asking::new(&build.uuid, site.tls())));
-        running.push(started);
-    }
-    let time = TIME / u32::try_from(pace.divisor).expect("small");
+    let executor = Executor::start();
+    let build = site.build(HERE, executor.address).await;
+    let running = Peer::start_all(&PEERS, site, Topology::Plain, &build).await;
+    let asking = Asking::new(&build.uuid, site.tls());
+    let time = pace.time(TIME);
     let rounds = pace
         .interleave(&running, async |running| {
-            let (_, executor, asking) = ends.iter().find(|(peer, ..)| *peer == running.peer).expect("all have ends");
-            Round::of(running, &Streams::open(executor, asking, running.place, STREAMS), time).await
+            let streams = Streams::open(&executor, &asking, running.place, STREAMS);
+            Round::of(running, &streams, time).await
         })
         .await;
     rows(&rounds)

@@ -20,11 +20,11 @@ use crate::support::site::{live, registry, until};
 use crate::table::{Row, Target};
 
 /// Changes that Zuul makes in a second.
-const A_SECOND: usize = 200;
-/// What one call of Zuul's side does: ten seconds' worth of builds, each of which is three changes.
-const BUILDS: usize = 10 * A_SECOND / 3;
+const A_SECOND: u32 = 200;
+/// What one call of Zuul's side does: three changes of each of so many builds, which takes four seconds.
+const BUILDS: u32 = 266;
 /// Such calls in a minute.
-const CALLS: u64 = 6;
+const CALLS: u32 = 15;
 /// Whose builds these are, so that they are told apart from those that stand.
 const TENANT: &str = "churn";
 /// Longest wait for the last change.
@@ -56,7 +56,7 @@ pub(super) async fn measure(site: &Site, pace: &Pace) -> Vec<Row> {
     let tasks = Tasks::new();
     let registry = registry(&*site.world.zookeeper().lock().await, true, &Metrics::default(), &tasks);
     until(&registry, live).await;
-    let calls = CALLS.div_ceil(pace.divisor);
+    let calls = (CALLS / pace.divisor).max(1);
     let (done, told) = oneshot::channel();
     let begun = Instant::now();
     let (asked, seen) = tokio::join!(churn(site, calls, done), watch(&registry, told));
@@ -73,7 +73,7 @@ pub(super) async fn measure(site: &Site, pace: &Pace) -> Vec<Row> {
 }
 
 /// Has Zuul make its changes, and returns when it was asked for each. Drops `done` when there are no more.
-async fn churn(site: &Site, calls: u64, done: oneshot::Sender<Moments>) -> Moments {
+async fn churn(site: &Site, calls: u32, done: oneshot::Sender<Moments>) -> Moments {
     let mut asked = Moments::new();
     for call in 0..calls {
         let args = json!({"prefix": format!("c{call:x}"), "builds": BUILDS, "a_second": A_SECOND, "tenant": TENANT});

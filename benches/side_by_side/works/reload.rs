@@ -30,7 +30,7 @@ pub async fn measure(site: &Site, pace: &Pace) -> Vec<Row> {
     let build = site.build(HERE, executor.address).await;
     let place = Place::plain(relay.gateway.conf.address);
     let streams = Streams::open(&executor, &Asking::new(&build.uuid, site.tls()), place, STREAMS);
-    let count = (RELOADS / u32::try_from(pace.divisor).expect("small")).max(1);
+    let count = (RELOADS / pace.divisor).max(1);
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for round in 0..=pace.rounds {
         let undisturbed = longest(&streams, count, relay.stays(count)).await;

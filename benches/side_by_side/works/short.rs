@@ -42,6 +42,6 @@ async fn rates(site: &Site, pace: &Pace, topology: Topology, peers: &[Peer]) -> 
     let build = site.build(HERE, source.address).await;
     let running = Peer::start_all(peers, site, topology, &build).await;
     let viewers = Viewers::new(&build.uuid, BYTES, site.tls());
-    let time = TIME / u32::try_from(pace.divisor).expect("small");
+    let time = pace.time(TIME);
     pace.interleave(&running, async |running| viewers.rate(running.place, AT_A_TIME, time).await).await
 }
