@@ -34,23 +34,13 @@ enum Asking {
     Anything(String),
 }
 
-/// Reads one request from `viewer`. What follows the line in the same bytes is ignored.
-///
-/// # Errors
-/// Those of [`read_rest`].
-pub async fn read<R>(viewer: &mut R, patience: Duration) -> Result<Query, Fault>
-where
-    R: AsyncRead + Unpin,
-{
-    read_rest(Vec::new(), viewer, patience).await
-}
-
-/// Reads what is missing of a request from `viewer`, whose first bytes are `received`; often nothing is.
+/// Reads what is missing of a request from `viewer`, whose first bytes are `received`; often nothing is. What follows
+/// the line in the same bytes is ignored.
 ///
 /// # Errors
 /// [`Fault::NoRequest`] when the viewer closes or breaks off first, [`Fault::RequestTimeout`] when `patience` runs out,
 /// [`Fault::BadRequest`] as soon as no further byte could make it a request.
-pub async fn read_rest<R>(received: Vec<u8>, viewer: &mut R, patience: Duration) -> Result<Query, Fault>
+pub async fn read<R>(received: Vec<u8>, viewer: &mut R, patience: Duration) -> Result<Query, Fault>
 where
     R: AsyncRead + Unpin,
 {
@@ -190,7 +180,7 @@ mod tests {
         }
 
         async fn answer(mut self) -> Answer {
-            match read(&mut self, PATIENCE).await {
+            match read(Vec::new(), &mut self, PATIENCE).await {
                 Ok(Query { build: Some(build), .. }) if build.as_str() == UUID => Log,
                 Ok(Query { build, .. }) => {
                     assert_eq!(build, None);
@@ -277,12 +267,12 @@ mod tests {
         let bytes = line("UUID\r\nmore");
         for (at, _) in bytes.iter().enumerate() {
             let (begin, rest) = bytes.split_at(at);
-            let query = read_rest(begin.to_vec(), &mut Viewer::whole(rest), PATIENCE).await.unwrap();
+            let query = read(begin.to_vec(), &mut Viewer::whole(rest), PATIENCE).await.unwrap();
             assert_eq!(query.line, UUID, "{at}");
         }
-        let whole = read_rest(line("UUID\n"), &mut Viewer::whole(b"").then_closes(), PATIENCE).await;
+        let whole = read(line("UUID\n"), &mut Viewer::whole(b"").then_closes(), PATIENCE).await;
         assert_eq!(whole.unwrap().line, UUID, "nothing is read beyond what is needed");
-        let long = read_rest(vec![b'a'; TOO_LONG], &mut Viewer::whole(b""), PATIENCE).await;
+        let long = read(vec![b'a'; TOO_LONG], &mut Viewer::whole(b""), PATIENCE).await;
         assert!(matches!(long, Err(Fault::BadRequest(_))));
     }
 
@@ -312,7 +302,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_line_keeps_all_but_its_end() {
-        let query = read(&mut Viewer::whole(b"  zones @host \r\nrest"), PATIENCE).await.unwrap();
+        let query = read(Vec::new(), &mut Viewer::whole(b"  zones @host \r\nrest"), PATIENCE).await.unwrap();
         assert_eq!(query, Query { line: "  zones @host".to_owned(), build: None });
     }
 
@@ -340,7 +330,7 @@ mod tests {
         let (mut viewer, mut relay) = tokio::io::duplex(64);
         let started = Instant::now();
         tokio::select! {
-            query = read(&mut relay, PATIENCE) => assert!(matches!(query, Err(Fault::RequestTimeout(PATIENCE)))),
+            query = read(Vec::new(), &mut relay, PATIENCE) => assert!(matches!(query, Err(Fault::RequestTimeout(PATIENCE)))),
             () = drip(&mut viewer) => {}
         }
         assert_eq!(started.elapsed(), PATIENCE);

@@ -141,7 +141,7 @@ impl<'a> Visit<'a> {
         let patience = limits.request_timeout.map_or(self.viewer.config.settings.request_timeout, Limit::get);
         let viewer = &mut self.viewer.transport;
         let at_hand = viewer.at_hand(request::TOO_LONG);
-        let query = expiry.within(pin!(request::read_rest(at_hand, viewer, patience))).await?;
+        let query = expiry.within(pin!(request::read(at_hand, viewer, patience))).await?;
         let deciding = self.shared.deciding();
         record.asked(&query, deciding.generation.number);
         tell(deciding.generation.policy.clone().into(), self.shared, record);
@@ -193,10 +193,12 @@ fn end(result: &Result<Ending, Fault>, record: &mut Record) {
 async fn take_leave(
     viewer: &mut Transport,
     farewell: Option<&str>,
-    upstream: Option<Box<Log<'_>>>,
+    mut upstream: Option<Box<Log<'_>>>,
 ) -> Result<(), Fault> {
-    // TLS may have to wait for its viewer before it can tell, and nothing of the log waits with it.
-    let upstream = upstream.filter(|_| matches!(viewer, Transport::Plain(_)));
+    if let Transport::Tls(_) = viewer {
+        // It may have to wait for its viewer before it can tell, and nothing of the log waits with it.
+        drop(upstream.take());
+    }
     if let Some(text) = farewell {
         stream::say(viewer, text, FAREWELL).await?;
     }

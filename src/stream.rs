@@ -32,7 +32,7 @@ mod tests;
 pub use close::{abandon, finish, reply, say};
 pub use meter::Meter;
 pub use pipes::Pipes;
-pub use tune::{tune_early_viewer, tune_upstream, tune_viewer, tune_viewers};
+pub use tune::{tune_early_viewer, tune_upstream, tune_viewer, tune_viewers, unpace_viewers};
 
 use delivery::Delivery;
 use gate::Gate;

@@ -165,9 +165,11 @@ pub struct Stream {
     /// minutes at least.
     pub keepalive_idle: Duration,
     /// Time between two probes. Bytes sent to an upstream may stay unacknowledged for as long as all probes take;
-    /// those sent to a viewer for `viewer_stall_timeout`.
+    /// those sent to a viewer for `viewer_stall_timeout`. None of this for an upstream at a loopback address: it has
+    /// what the kernel does by itself.
     pub keepalive_interval: Duration,
-    /// Unanswered probes after which a peer counts as gone.
+    /// Unanswered probes after which a peer counts as gone; the kernel's own number for an upstream at a loopback
+    /// address.
     pub keepalive_probes: u32,
     /// How long streams may go on after a stop was asked for.
     pub drain_timeout: Duration,

@@ -13,7 +13,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::config::settings;
 use crate::config::settings::ListenAddress;
-use crate::stream::tune_viewers;
+use crate::stream::{tune_viewers, unpace_viewers};
 
 /// Connections that the kernel completes before they are accepted. Zuul's 5 overflow as soon as viewers come in a
 /// crowd; the kernel caps this at `net.core.somaxconn`.
@@ -65,6 +65,7 @@ pub(super) fn bind<'a>(
 pub(super) fn adopt(tcp: TcpListener, stream: &settings::Stream) -> io::Result<Bound> {
     tcp.set_nonblocking(true)?;
     tune_viewers(&tcp, stream);
+    unpace_viewers(&tcp, tcp.local_addr()?.ip());
     Bound::new(tcp, true)
 }
 
@@ -89,6 +90,7 @@ fn listen(address: SocketAddr, stream: &settings::Stream, share_port: bool) -> i
     socket.bind(&address.into())?;
     // Before the first viewer can come.
     tune_viewers(&socket, stream);
+    unpace_viewers(&socket, address.ip());
     socket.listen(BACKLOG)?;
     socket.set_reuse_port(false)?;
     Bound::new(socket.into(), false)

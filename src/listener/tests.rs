@@ -9,9 +9,10 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use rustix::net::sockopt::tcp_congestion;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -111,6 +112,16 @@ async fn an_unchanged_socket_stays_and_only_its_settings_change() {
     let _later = connect(address).await.unwrap();
     assert_eq!(relay.accepted().await.peer, waiting.local_addr().unwrap());
     assert_eq!(relay.accepted().await.config.settings.max_connections, 7);
+}
+
+#[tokio::test]
+async fn only_viewers_of_a_loopback_listener_are_sent_to_without_pacing() {
+    let usual = tcp_congestion(TcpSocket::new_v4().unwrap()).unwrap();
+    for (address, control) in [("127.0.0.1:0", "reno"), ("0.0.0.0:0", &usual)] {
+        let (mut relay, bound) = Relay::with(on(address));
+        let _viewer = connect((Ipv4Addr::LOCALHOST, bound.port()).into()).await.unwrap();
+        assert_eq!(tcp_congestion(&relay.accepted().await.tcp).unwrap(), control, "{address}");
+    }
 }
 
 #[tokio::test]
@@ -256,6 +267,6 @@ async fn three_hundred_silent_clients_keep_nobody_waiting() {
     let mut viewer = connect(address).await.unwrap();
     viewer.write_all(b"PROXY UNKNOWN\r\nabc\n").await.unwrap();
     let mut greeted = relay.accepted().await.greet().await.unwrap();
-    assert_eq!(request::read(&mut greeted.transport, SOON).await.unwrap().line, "abc");
+    assert_eq!(request::read(Vec::new(), &mut greeted.transport, SOON).await.unwrap().line, "abc");
     assert_eq!(tasks.len(), 300);
 }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::fault::Fault;
 use crate::stream::pipes::Pipe;
-use crate::stream::{Carrier, Next, tune};
+use crate::stream::{Carrier, Next};
 
 /// Fillings of a pipe in a row after which other streams of the thread get their turn.
 const TURN: usize = 4;
@@ -30,9 +30,6 @@ impl Carrier<'_> {
             self.gate.drained(0);
             return Ok(Next::Copy);
         };
-        if !self.meter.spliced() {
-            tune::unpace(self.viewer.tcp());
-        }
         let mut last = 0;
         let next = poll_fn(|cx| self.poll_splice(&mut pipe, &mut last, cx)).await?;
         self.gate.drained(last);

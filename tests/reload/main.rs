@@ -52,9 +52,9 @@ const SETTLED: usize = 10;
 /// share of this, so none can be left behind unnoticed.
 const FLAT: u64 = 20;
 
-/// What the allocator may take beyond that, in KiB. Its arenas fill during the first thirty reloads, by 3 MiB, and by
-/// less than a hundredth in all that follow; the streams themselves are so small that this is more than a twentieth of
-/// them.
+/// What the allocator may take beyond that, in KiB. Arenas of glibc's filled during the first thirty reloads, by 3 MiB,
+/// and by less than a hundredth in all that followed; mimalloc stays below that. The streams themselves are so small that
+/// this is more than a twentieth of them.
 const ARENAS: u64 = 4 << 10;
 
 /// How soon a change must have reached every new stream. The promise is a second, and the figures that are printed are

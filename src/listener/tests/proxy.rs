@@ -58,7 +58,7 @@ async fn proxy_headers_name_the_viewer_and_take_no_byte_of_the_request() {
         let (_, viewer) = greeted(&[&header[..], b"abc\n"].concat()).await;
         let mut viewer = viewer.unwrap();
         assert_eq!(viewer.peer, expected.parse().unwrap());
-        assert_eq!(request::read(&mut viewer.transport, SOON).await.unwrap().line, "abc");
+        assert_eq!(request::read(Vec::new(), &mut viewer.transport, SOON).await.unwrap().line, "abc");
     }
 }
 
@@ -75,7 +75,7 @@ async fn a_proxy_that_speaks_for_itself_or_for_nobody_known_leaves_the_sockets_a
         let (own, viewer) = greeted(&[&header[..], b"abc\n"].concat()).await;
         let mut viewer = viewer.unwrap();
         assert_eq!(viewer.peer, own);
-        assert_eq!(request::read(&mut viewer.transport, SOON).await.unwrap().line, "abc");
+        assert_eq!(request::read(Vec::new(), &mut viewer.transport, SOON).await.unwrap().line, "abc");
     }
 }
 
@@ -123,7 +123,7 @@ async fn a_proxy_header_from_an_unlisted_peer_is_just_its_request() {
     liar.write_all(b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 79\r\n").await.unwrap();
     let mut viewer = relay.accepted().await.greet().await.unwrap();
     assert_eq!(viewer.peer, liar.local_addr().unwrap());
-    let query = request::read(&mut viewer.transport, SOON).await.unwrap();
+    let query = request::read(Vec::new(), &mut viewer.transport, SOON).await.unwrap();
     assert_eq!((query.line.as_str(), query.build), ("PROXY TCP4 192.0.2.1 198.51.100.1 4711 79", None));
 }
 

@@ -75,7 +75,7 @@ async fn ask(identity: &Identity, tcp: TcpStream) {
 
 async fn served(incoming: Incoming) -> Viewer {
     let mut viewer = incoming.greet().await.unwrap();
-    assert_eq!(request::read(&mut viewer.transport, SOON).await.unwrap().line, "abc");
+    assert_eq!(request::read(Vec::new(), &mut viewer.transport, SOON).await.unwrap().line, "abc");
     viewer
 }
 

@@ -51,7 +51,9 @@ async fn a_new_listener_whose_port_is_taken_changes_nothing_else_either() {
     site.refuses(|dir| replace(dir, "fingerpost.yaml", &moved)).await;
     says_why(&site, &site.second_address().to_string()).await;
     assert!(TcpStream::connect::<std::net::SocketAddr>(elsewhere).is_err(), "no second monitoring port");
+    // Lines are gathered for a moment; the one that tells of this stream comes after all others.
     site.serves().await;
+    site.gateway.until_logged("stream ended").await;
     assert!(!site.gateway.log().contains(" DEBUG "), "the log level");
 
     drop(taken);
