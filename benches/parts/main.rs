@@ -44,7 +44,7 @@ fn requests(criterion: &mut Criterion, site: &Site) {
     let mut group = criterion.benchmark_group("request");
     group.bench_function("parse a line", |bencher| bencher.iter(|| Query::parse(black_box(id))));
     group.bench_function("read from memory", |bencher| {
-        let read = || async { request::read(&mut black_box(line.as_bytes()), patience).await };
+        let read = || async { request::read(Vec::new(), &mut black_box(line.as_bytes()), patience).await };
         bencher.to_async(runtime()).iter(read);
     });
     group.finish();

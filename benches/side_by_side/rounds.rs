@@ -33,12 +33,14 @@ impl Pace {
         whole / self.divisor
     }
 
-    /// Does `work` with all of `running` in every round, after one round that nobody counts. Who goes first changes.
+    /// Does `work` with all of `running` in every round, after one round that nobody counts. Who goes first
+    /// changes from round to round, and so does who comes after whom.
     pub async fn interleave<T>(&self, running: &[Running], mut work: impl AsyncFnMut(&Running) -> T) -> Samples<T> {
         let mut samples: Samples<T> = running.iter().map(|running| (running.peer, Vec::new())).collect();
         let turns = (0..=self.rounds).flat_map(|round| (0..running.len()).map(move |turn| (round, turn)));
         for (round, turn) in turns {
-            let at = (round + turn) % running.len();
+            let step = if round % 2 == 0 { turn } else { running.len() - turn };
+            let at = (round + step) % running.len();
             let figure = work(&running[at]).await;
             if round > 0 {
                 samples[at].1.push(figure);

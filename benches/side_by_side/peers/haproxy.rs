@@ -1,4 +1,5 @@
-//! HAProxy in TCP mode, in the best configuration that its manual knows for large logs.
+//! HAProxy in TCP mode, as its manual would have it for large logs in plain TCP; its buffers have the size that the manual
+//! asks for.
 
 use super::hop::{self, Hop, Tls};
 use super::{Peer, Process, Running, Topology};
