@@ -1,14 +1,13 @@
 //! Memory of viewers that wait for the next line. Only what programs hold themselves is counted; what the kernel holds
 //! for a connection is the same whoever has it.
 
-use std::slice;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use crate::load::{Asking, Executor, Streams};
 use crate::peers::{Peer, Running, Topology};
-use crate::rounds::{Pace, Samples};
+use crate::rounds::Pace;
 use crate::site::{HERE, Site};
 use crate::table::{Row, Target};
 
@@ -57,13 +56,10 @@ pub async fn measure(site: &Site, pace: &Pace) -> Vec<Row> {
 
 impl Case {
     async fn measure(self, site: &Site, pace: &Pace) -> Row {
-        let mut samples: Samples = Vec::new();
+        let mut samples: Vec<_> = self.peers.iter().map(|peer| (*peer, Vec::new())).collect();
         for _ in 0..pace.rounds.min(MOST_ROUNDS) {
-            for (peer, figure) in self.round(site, pace).await {
-                match samples.iter_mut().find(|(sampled, _)| *sampled == peer) {
-                    Some((_, figures)) => figures.push(figure),
-                    None => samples.push((peer, vec![figure])),
-                }
+            for (peer, figures) in &mut samples {
+                figures.push(self.held(site, *peer, pace).await);
             }
         }
         Row { work: self.work.to_owned(), unit: "KiB", samples, targets: self.targets.to_vec() }
@@ -74,33 +70,28 @@ impl Case {
         if self.topology == Topology::Tls { usize::try_from(pace.divisor).expect("64-bit") } else { 1 }
     }
 
-    /// KiB that one stream of each peer takes.
-    async fn round(&self, site: &Site, pace: &Pace) -> Vec<(Peer, f64)> {
+    /// KiB that one stream takes.
+    async fn held(&self, site: &Site, peer: Peer, pace: &Pace) -> f64 {
+        let all = if peer == Peer::Fingergw { STREAMS_OF_ZUUL } else { STREAMS };
+        let count = all / self.divisor(pace);
         let executor = Executor::start();
         let build = site.build(HERE, executor.address).await;
-        let running = Peer::start_all(self.peers, site, self.topology, &build).await;
-        let asking = Asking::new(&build.uuid, site.tls());
-        let mut figures = Vec::new();
-        for (running, before) in running.iter().zip(at_rest(&running, REST).await) {
-            let all = if running.peer == Peer::Fingergw { STREAMS_OF_ZUUL } else { STREAMS };
-            let count = all / self.divisor(pace);
-            let _streams = Streams::open(&executor, &asking, running.place, count);
-            let taken = at_rest(slice::from_ref(running), pace.time(REST)).await[0].saturating_sub(before);
-            #[expect(clippy::cast_precision_loss, reason = "millions of bytes")]
-            let each = taken as f64 / count as f64;
-            figures.push((running.peer, each / 1024.0));
-        }
-        figures
+        let running = peer.start(site, self.topology, &build).await;
+        let before = at_rest(&running, REST).await;
+        let _streams = Streams::open(&executor, &Asking::new(&build.uuid, site.tls()), running.place, count);
+        let taken = at_rest(&running, pace.time(REST)).await.saturating_sub(before);
+        #[expect(clippy::cast_precision_loss, reason = "millions of bytes")]
+        let each = taken as f64 / count as f64;
+        each / 1024.0
     }
 }
 
-/// What each peer holds once all of that stays the same for `rest`.
-async fn at_rest(running: &[Running], rest: Duration) -> Vec<u64> {
-    let resident = || running.iter().map(Running::resident).collect();
-    let mut held: Vec<_> = resident();
+/// What the peer holds once that stays the same for `rest`.
+async fn at_rest(running: &Running, rest: Duration) -> u64 {
+    let mut held = running.resident();
     for _ in 0..MOST_RESTS {
         sleep(rest).await;
-        let before = std::mem::replace(&mut held, resident());
+        let before = std::mem::replace(&mut held, running.resident());
         if held == before {
             break;
         }
