@@ -43,8 +43,8 @@ use watchdog::Watchdog;
 /// viewer's socket and flushed.
 ///
 /// The kernel may keep the last bytes until the viewer is told of the end, see [`finish`], so that both leave in one
-/// packet. What the viewer sends is read and thrown away. Cancelling is safe at any moment: `meter` is right, and no pipe
-/// with somebody's bytes in it goes back to `pipes`.
+/// packet. What the viewer sends is read and thrown away. Cancelling is safe at any moment: `meter` is right, and no
+/// pipe with somebody's bytes in it goes back to `pipes`.
 ///
 /// # Errors
 /// - [`Fault::ViewerLeft`]: the viewer's connection broke, or it closed and shows no sign of being there.

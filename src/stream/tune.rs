@@ -11,16 +11,16 @@
 //! Viewers come with their options: Linux hands those of a listening socket down to every connection that it completes
 //! (`sk_clone`), so that they are set once for all viewers and not once for each.
 //!
-//! A peer at a loopback address is probed rarely. It is taken not to vanish: our kernel says when it is gone, unless it had
-//! said before that it sends no more. And probes could harm it: the loopback device drops what is more than `net.core.netdev_max_backlog`
-//! (1000) packets at a time, so that thousands of streams that fell silent together would lose their probes together,
-//! and then be cut (measured on Linux 6.18: 1998 of 4000 connections, after three probes).
+//! A peer at a loopback address is probed rarely. It is taken not to vanish: our kernel says when it is gone, unless it
+//! had said before that it sends no more. And probes could harm it: the loopback device drops what is more than
+//! `net.core.netdev_max_backlog` (1000) packets at a time, so that thousands of streams that fell silent together would
+//! lose their probes together, and then be cut (measured on Linux 6.18: 1998 of 4000 connections, after three probes).
 //!
 //! Nor is there a network to be fair to on the way to such a peer. A congestion control that paces, as BBR does, sends
 //! by timers there what could be sent at once; so viewers of a listener at a loopback address have one that does not.
 //! It has to be chosen before they come: once a connection was paced, the kernel goes on with that, whoever controls
-//! its congestion (`sk_pacing_status`). Other addresses of this machine don't count: behind them may be NAT, and another
-//! machine.
+//! its congestion (`sk_pacing_status`). Other addresses of this machine don't count: behind them may be NAT, and
+//! another machine.
 
 use std::io;
 use std::net::IpAddr;

@@ -53,8 +53,8 @@ const SETTLED: usize = 10;
 const FLAT: u64 = 20;
 
 /// What the allocator may take beyond that, in KiB. Arenas of glibc's filled during the first thirty reloads, by 3 MiB,
-/// and by less than a hundredth in all that followed; mimalloc stays below that. The streams themselves are so small that
-/// this is more than a twentieth of them.
+/// and by less than a hundredth in all that followed; mimalloc stays below that. The streams themselves are so small
+/// that this is more than a twentieth of them.
 const ARENAS: u64 = 4 << 10;
 
 /// How soon a change must have reached every new stream. The promise is a second, and the figures that are printed are

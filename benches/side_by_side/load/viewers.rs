@@ -32,8 +32,8 @@ impl Viewers {
         Self { request: format!("{uuid}\n"), bytes, tls: tls.into() }
     }
 
-    /// Keeps `at_a_time` viewers busy for `time`; says how many logs ended in a second. Counting begins after a quarter of
-    /// it: what is under way then makes good for what is under way at the end.
+    /// Keeps `at_a_time` viewers busy for `time`; says how many logs ended in a second. Counting begins after a quarter
+    /// of it: what is under way then makes good for what is under way at the end.
     pub async fn rate(&self, place: Place, at_a_time: usize, time: Duration) -> f64 {
         let begun = Instant::now();
         let counted = begun + time / 4..begun + time;

@@ -1,5 +1,5 @@
-//! HAProxy in TCP mode, as its manual would have it for large logs in plain TCP; its buffers have the size that the manual
-//! asks for.
+//! HAProxy in TCP mode, as its manual would have it for large logs in plain TCP; its buffers have the size that the
+//! manual asks for.
 
 use super::hop::{self, Hop, Tls};
 use super::{Peer, Process, Running, Topology};

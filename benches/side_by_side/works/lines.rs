@@ -10,8 +10,8 @@ use crate::rounds::{Pace, Samples, added_to_direct, quantile};
 use crate::site::{HERE, Site};
 use crate::table::{Row, Target};
 
-/// Streams of the peer whose round it is, opened for it. Those of peers that wait for their turn would be probed by TCP's
-/// keepalive, some of them all at once, and loopback drops what is more than a thousand packets at a time.
+/// Streams of the peer whose round it is, opened for it. Those of peers that wait for their turn would be probed by
+/// TCP's keepalive, some of them all at once, and loopback drops what is more than a thousand packets at a time.
 const STREAMS: usize = 2_000;
 /// How often each has a line.
 const EVERY: Duration = Duration::from_millis(100);
