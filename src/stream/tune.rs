@@ -233,7 +233,7 @@ mod tests {
         })
     }
 
-    /// All of them dial the same port, as a viewer's relay does.
+    /// All of them dial one port, as viewers dial a relay and relays an executor.
     #[tokio::test]
     async fn peers_on_this_machine_are_probed_rarely_and_never_all_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
